@@ -1,0 +1,161 @@
+"""Prepare a clip for the model: find the speech, judge it, trim it, level it. The only composition of these.
+
+Samples in; levelled segments, clip statistics and, where there is nothing to transcribe, the reason out.
+Training (`asr.train.prepare`) and inference call this same code with the options stored in the bundle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr import loudness
+from asr.errors import OptionError
+from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, ClipStats, NullReason, Span
+from asr.vad import NoVad, Vad, VadOptions, WebRtcVad, find_speech
+
+Samples = NDArray[np.float32]
+
+VAD_NAMES = ("webrtc", "silero", "none")
+NOISE_FRAME = 10 * SAMPLES_PER_MS
+MAX_SNR_DB = 80.0  # what digital silence around the speech would make infinite
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendOptions:
+    """Settings of the front end; they travel in the bundle.
+
+    ``target_level_dbfs`` is P.56's customary -26 dBov. Gain is bounded so that a wrong level cannot wreck a
+    clip. Speech under ``min_level_dbfs`` before any gain is *too quiet*: mostly quantisation noise in 16 bits.
+    """
+
+    vad: str = "webrtc"
+    vad_options: VadOptions = field(default_factory=VadOptions)
+    target_level_dbfs: float = -26.0
+    min_gain_db: float = -30.0
+    max_gain_db: float = 40.0
+    min_level_dbfs: float = -62.0
+    min_duration_ms: int = 100
+
+    def __post_init__(self) -> None:
+        if self.vad not in VAD_NAMES:
+            raise OptionError(f"vad is {self.vad!r}; known are {', '.join(VAD_NAMES)}")
+        if not self.min_gain_db <= 0.0 <= self.max_gain_db:
+            raise OptionError(f"gain bounds are [{self.min_gain_db}, {self.max_gain_db}] dB; 0 must be inside")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``bundle.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FrontendOptions:
+        """The inverse of `as_dict`; unknown names raise OptionError."""
+        values = dict(values)
+        try:
+            return cls(vad_options=VadOptions(**values.pop("vad_options", {})), **values)
+        except TypeError as error:
+            raise OptionError(f"front-end options: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One utterance: levelled samples (float32, ``(len(span),)``) and where they lie in the clip."""
+
+    samples: Samples
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the model gets. ``segments`` is empty exactly when ``null_reason`` is set."""
+
+    segments: tuple[Segment, ...]
+    clip: ClipStats
+    null_reason: NullReason | None
+
+
+class Frontend:
+    """The front end with its detector loaded. Holds no state of a clip: safe to share between threads."""
+
+    def __init__(self, options: FrontendOptions | None = None) -> None:
+        self.options = options or FrontendOptions()
+        self.vad = load_vad(self.options.vad)
+
+    def prepare(self, samples: Samples) -> Prepared:
+        """Find, judge, trim and level the speech of one clip (float32, ``(n,)``, 16 kHz)."""
+        spans = find_speech(self.vad, samples, self.options.vad_options)
+        clip = clip_stats(samples, spans, self.options)
+        reason = self._null_reason(samples, spans, clip)
+        segments = () if reason else tuple(self.segment(samples[s.start : s.end], s.start) for s in spans)
+        return Prepared(segments, clip, reason)
+
+    def segment(self, samples: Samples, start: int) -> Segment:
+        """Level one stretch of speech that begins at sample ``start`` of the clip."""
+        gain_db = gain_for(loudness.active_speech_level(samples), self.options)
+        return Segment(loudness.apply_gain(samples, gain_db), Span(start, start + len(samples)))
+
+    def _null_reason(self, samples: Samples, spans: list[Span], clip: ClipStats) -> NullReason | None:
+        options = self.options
+        if len(samples) < options.min_duration_ms * SAMPLES_PER_MS:
+            return NullReason.TOO_SHORT
+        if spans:
+            assert clip.level_dbfs is not None
+            return NullReason.TOO_QUIET if clip.level_dbfs < options.min_level_dbfs else None
+        # Nothing was found. Would there be speech if it were louder? Only worth asking of a quiet clip.
+        if loudness.SILENCE_DBFS < loudness.rms_dbfs(samples) < options.min_level_dbfs:
+            louder = loudness.apply_gain(samples, options.max_gain_db)
+            if find_speech(self.vad, louder, options.vad_options):
+                return NullReason.TOO_QUIET
+        return NullReason.NO_SPEECH
+
+
+def load_vad(name: str) -> Vad:
+    """The detector of that name: ``webrtc``, ``silero`` (needs its package) or ``none``."""
+    if name == "silero":
+        from asr.silero import SileroVad
+
+        return SileroVad()
+    return {"webrtc": WebRtcVad, "none": NoVad}[name]()
+
+
+def gain_for(level_dbfs: float, options: FrontendOptions) -> float:
+    """Gain in dB from an active speech level to the target, within the bounds."""
+    wanted = options.target_level_dbfs - level_dbfs
+    return min(max(wanted, options.min_gain_db), options.max_gain_db)
+
+
+def clip_stats(samples: Samples, spans: list[Span], options: FrontendOptions) -> ClipStats:
+    """Statistics of a clip before any gain; ``spans`` are its speech, in order."""
+    duration_s = len(samples) / SAMPLE_RATE_HZ
+    clipped = loudness.clipped_ratio(samples)
+    if not spans:
+        return ClipStats(duration_s, None, 0.0, None, clipped, 0.0, duration_s, 0.0)
+    speech = np.concatenate([samples[span.start : span.end] for span in spans])
+    level = loudness.active_speech_level(speech)
+    return ClipStats(
+        duration_s=duration_s,
+        level_dbfs=level,
+        gain_db=gain_for(level, options),
+        snr_db=_snr_db(samples, level),
+        clipped_ratio=clipped,
+        speech_ratio=len(speech) / len(samples),
+        leading_silence_s=spans[0].start / SAMPLE_RATE_HZ,
+        trailing_silence_s=(len(samples) - spans[-1].end) / SAMPLE_RATE_HZ,
+    )
+
+
+def _snr_db(samples: Samples, speech_level_dbfs: float) -> float:
+    """Speech level over the level of the quietest tenth of the clip's 10 ms frames.
+
+    Taken over the whole clip: the padding around the spans, or the gaps between words where the clip was cut
+    close, hold the noise. Sound that is only noise-like speech would be overestimated; no clip is judged by it.
+    """
+    frames = len(samples) // NOISE_FRAME
+    if frames == 0:
+        return 0.0
+    power = np.square(samples[: frames * NOISE_FRAME].reshape(frames, NOISE_FRAME)).mean(axis=1)
+    noise = float(np.quantile(power, 0.1))
+    return min(MAX_SNR_DB, speech_level_dbfs - 10.0 * float(np.log10(max(noise, 1e-12))))

@@ -1,0 +1,104 @@
+"""Level: how loud the speech of a clip is, and the gain that brings it to a standard level.
+
+`active_speech_level` follows ITU-T P.56 (12/2011), method B: pauses do not pull the level down and a click
+does not push it up. `apply_gain` limits smoothly, sample by sample, so it does not depend on chunking.
+Levels are dBFS: 0 dB is the RMS of a full-scale square wave.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+
+Samples = NDArray[np.float32]
+
+SILENCE_DBFS = -120.0  # stands for minus infinity
+ENVELOPE_TIME_CONSTANT_MS = 30
+HANGOVER_MS = 200
+MARGIN_DB = 15.9
+THRESHOLD_BITS = 20  # thresholds 2**-20 .. 2**-1 of full scale: -120 .. -6 dBFS
+LIMITER_KNEE = 0.891  # -1 dBFS: below it the limiter is the identity
+CLIPPED = 0.999  # of full scale: 16-bit full scale is 32767 / 32768 = 0.99997
+
+
+def rms_dbfs(samples: Samples) -> float:
+    """Root mean square level of ``samples`` (float32, ``(n,)``); ``SILENCE_DBFS`` for none or zeros."""
+    if len(samples) == 0:
+        return SILENCE_DBFS
+    return _decibels(float(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def active_speech_level(samples: Samples) -> float:
+    """Active speech level of ``samples`` (float32, ``(n,)``, 16 kHz) in dBFS, after ITU-T P.56 method B.
+
+    The envelope is computed on 1 ms means of the rectified signal (P.56 asks for at least 694 values a
+    second); energy and activity are exact. ``SILENCE_DBFS`` where nothing reaches any threshold.
+    """
+    blocks = len(samples) // SAMPLES_PER_MS
+    energy = float(np.sum(np.square(samples, dtype=np.float64)))
+    if blocks == 0 or energy == 0.0:
+        return rms_dbfs(samples)
+    rectified = np.abs(samples[: blocks * SAMPLES_PER_MS]).reshape(blocks, SAMPLES_PER_MS).mean(axis=1)
+    envelope = np.convolve(rectified, _envelope_response())[:blocks]
+    previous: tuple[float, float] | None = None  # (level, margin) at the next lower threshold
+    for bit in range(THRESHOLD_BITS, 0, -1):
+        threshold = 2.0**-bit
+        active = _active_blocks(envelope, threshold)
+        if active == 0:
+            break
+        level = _decibels(energy / (active * SAMPLES_PER_MS))
+        margin = level - 20.0 * math.log10(threshold)
+        if margin <= MARGIN_DB:
+            if previous is None:
+                return level
+            # The margin falls from one threshold to the next; the level wanted lies where it is MARGIN_DB.
+            share = (previous[1] - MARGIN_DB) / max(previous[1] - margin, 1e-9)
+            return previous[0] + share * (level - previous[0])
+        previous = (level, margin)
+    return SILENCE_DBFS if previous is None else previous[0]
+
+
+def apply_gain(samples: Samples, gain_db: float) -> Samples:
+    """``samples`` (float32, ``(n,)``) times the gain, softly limited to (-1, 1) above ``LIMITER_KNEE``.
+
+    The identity below the knee, a tanh above it with a continuous slope; the input is not changed.
+    """
+    scaled = samples * np.float32(10.0 ** (gain_db / 20.0))
+    over = np.abs(scaled) > LIMITER_KNEE
+    if over.any():
+        room = 1.0 - LIMITER_KNEE
+        excess = (np.abs(scaled[over]) - LIMITER_KNEE) / room
+        scaled[over] = np.sign(scaled[over]) * (LIMITER_KNEE + room * np.tanh(excess)).astype(np.float32)
+    return scaled
+
+
+def clipped_ratio(samples: Samples) -> float:
+    """Share of samples at or beyond full scale."""
+    if len(samples) == 0:
+        return 0.0
+    return float(np.count_nonzero(np.abs(samples) >= CLIPPED)) / len(samples)
+
+
+def _envelope_response() -> NDArray[np.float64]:
+    # Two cascaded exponential averages: t/T**2 * exp(-t/T), cut where less than 1e-4 of its area is left.
+    time_ms = np.arange(1, 12 * ENVELOPE_TIME_CONSTANT_MS, dtype=np.float64)
+    response = time_ms * np.exp(-time_ms / ENVELOPE_TIME_CONSTANT_MS)
+    return np.asarray(response / response.sum())
+
+
+def _active_blocks(envelope: NDArray[np.float64], threshold: float) -> int:
+    """Blocks at or above ``threshold`` or within the hangover after one."""
+    index = np.arange(len(envelope))
+    last = np.maximum.accumulate(np.where(envelope >= threshold, index, -HANGOVER_MS - 1))
+    return int(np.count_nonzero(index - last <= HANGOVER_MS))
+
+
+def _decibels(power: float) -> float:
+    return max(SILENCE_DBFS, 10.0 * math.log10(max(power, 1e-12)))
+
+
+assert SAMPLE_RATE_HZ == 1000 * SAMPLES_PER_MS

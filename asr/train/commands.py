@@ -1,0 +1,76 @@
+"""``voicesearch train``: the training loop on prepared corpora."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from asr.train.augment import AugmentOptions
+from asr.train.batches import BatchOptions
+from asr.train.fit import FitOptions
+from asr.train.model import ModelOptions
+from asr.train.recipe import Inputs, train
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """The options of ``voicesearch train``."""
+    parser.add_argument("folder", type=Path, help="checkpoints and log; an interrupted run goes on from here")
+    parser.add_argument("--real", type=Path, nargs="+", required=True, help="corpora of recorded speech")
+    parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="corpora of synthetic speech")
+    parser.add_argument("--dev", type=Path, required=True, help="corpus to measure the phone error rate on")
+    parser.add_argument("--noise", type=Path, required=True, help="corpus of noise")
+    parser.add_argument("--dictionary", type=Path, required=True, help="cmudict.xz")
+    parser.add_argument("--real-share", type=float, default=0.65, help="of the audio drawn (default %(default)s)")
+    parser.add_argument("--minutes", type=float, required=True, help="time budget; the learning rate ends at 0")
+    parser.add_argument("--batch-s", type=float, default=90.0, help="audio per batch (default %(default)s s)")
+    parser.add_argument("--peak-learning-rate", type=float, default=2e-3, help="default %(default)s")
+    parser.add_argument("--hold-until", type=float, default=0.3, help="share of the budget before the decay")
+    parser.add_argument("--short-until", type=float, default=0.06, help="share with short clips only")
+    parser.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
+    parser.add_argument("--dropout", type=float, default=0.1, help="channel dropout (default %(default)s)")
+    parser.add_argument("--initial", type=Path, help="checkpoint to start from (fine-tuning)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="of torch in this process (default %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.set_defaults(run=run_train)
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train as asked; 0 when the budget is spent."""
+    torch.set_num_threads(args.threads)
+    options = FitOptions(
+        minutes=args.minutes,
+        peak_learning_rate=args.peak_learning_rate,
+        hold_until=args.hold_until,
+        short_until=args.short_until,
+        muon=args.optimiser == "muon",
+        seed=args.seed,
+        model=ModelOptions(dropout=args.dropout),
+        batches=BatchOptions(batch_s=args.batch_s, augment=AugmentOptions()),
+    )
+    inputs = Inputs(
+        real=args.real,
+        synthetic=args.synthetic,
+        dev=args.dev,
+        noise=args.noise,
+        dictionary=args.dictionary,
+        pronunciation_cache=args.folder / "pronunciations.cache",
+        real_share=args.real_share,
+    )
+    train(inputs, options, args.folder, torch.device(args.device), args.initial)
+    return 0
+
+
+def main() -> int:
+    """``python -m asr.train.commands``: the same without the installed command."""
+    parser = argparse.ArgumentParser(prog="voicesearch train", description=__doc__)
+    add_train(parser)
+    args = parser.parse_args()
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from asr.confidence import Calibration
+from asr.decode import DecoderOptions
 from asr.errors import BundleDigestError, BundleError, DeviceError, OptionError
 from asr.frontend import FrontendOptions
 
@@ -39,6 +41,33 @@ MIN_SAMPLES = 1600  # 100 ms: shorter input is padded so that every convolution 
 
 
 @dataclass(frozen=True, slots=True)
+class DecoderSettings:
+    """The words a bundle knows: lexicon and n-gram model (file names), search weights, calibration."""
+
+    lexicon: str
+    lm: str | None
+    options: DecoderOptions
+    calibration: Calibration
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DecoderSettings:
+        """From ``bundle.json``. Raises OptionError for unknown or senseless settings."""
+        try:
+            return cls(
+                lexicon=values["lexicon"],
+                lm=values.get("lm"),
+                options=DecoderOptions(**values.get("options", {})),
+                calibration=Calibration(**values.get("calibration", {})),
+            )
+        except TypeError as error:
+            raise OptionError(f"decoder settings: {error}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``bundle.json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class BundleInfo:
     """What ``bundle.json`` says. ``models`` maps a precision (``int8``, ``fp32``, ``fp16``) to a file."""
 
@@ -48,7 +77,7 @@ class BundleInfo:
     frame_samples: int
     models: dict[str, str]
     frontend: FrontendOptions
-    decoder: dict[str, Any]
+    decoder: DecoderSettings
     licence: str
     files: dict[str, str]
     evaluation: dict[str, Any] = field(default_factory=dict)
@@ -156,7 +185,7 @@ def read(folder: Path) -> BundleInfo:
             frame_samples=int(values["frame_samples"]),
             models=dict(values["models"]),
             frontend=FrontendOptions.from_dict(values["frontend"]),
-            decoder=dict(values["decoder"]),
+            decoder=DecoderSettings.from_dict(values["decoder"]),
             licence=values["licence"],
             files=dict(values["files"]),
             evaluation=dict(values.get("evaluation", {})),
@@ -172,7 +201,9 @@ def read(folder: Path) -> BundleInfo:
 
 def verify(folder: Path, info: BundleInfo) -> None:
     """Compare every file with its recorded SHA-256. Raises BundleError or BundleDigestError."""
-    needed = {"tokens.txt", *info.models.values()}
+    needed = {"tokens.txt", info.decoder.lexicon, *info.models.values()}
+    if info.decoder.lm is not None:
+        needed.add(info.decoder.lm)
     if missing := needed - info.files.keys():
         raise BundleError(f"{folder / MANIFEST} records no SHA-256 for {', '.join(sorted(missing))}")
     for name, expected in info.files.items():

@@ -97,13 +97,17 @@ class Frontend:
         gain_db = gain_for(loudness.active_speech_level(samples), self.options)
         return Segment(loudness.apply_gain(samples, gain_db), Span(start, start + len(samples)))
 
+    def judge(self, clip: ClipStats) -> NullReason | None:
+        """Whether speech that was found is loud enough to be worth hearing. Asked before any gain."""
+        quiet = clip.level_dbfs is not None and clip.level_dbfs < self.options.min_level_dbfs
+        return NullReason.TOO_QUIET if quiet else None
+
     def _null_reason(self, samples: Samples, spans: list[Span], clip: ClipStats) -> NullReason | None:
         options = self.options
         if len(samples) < options.min_duration_ms * SAMPLES_PER_MS:
             return NullReason.TOO_SHORT
         if spans:
-            assert clip.level_dbfs is not None
-            return NullReason.TOO_QUIET if clip.level_dbfs < options.min_level_dbfs else None
+            return self.judge(clip)
         # Nothing was found. Would there be speech if it were louder? Only worth asking of a quiet clip.
         if loudness.SILENCE_DBFS < loudness.rms_dbfs(samples) < options.min_level_dbfs:
             louder = loudness.apply_gain(samples, options.max_gain_db)

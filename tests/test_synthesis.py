@@ -108,9 +108,9 @@ def test_the_corpus_does_not_depend_on_the_workers(tmp_path: Path) -> None:
     with lzma.open(tmp_path / "cmudict.xz", "wt") as text:
         text.write("CAT 1 K AE1 T\nMAT 1 M AE1 T\nSONG 1 S AO1 NG\n")
     for workers in ("1", "2"):
+        options = ["--text", str(tmp_path), "--hours", "0.005", "--workers", workers]
         subprocess.run(
-            [sys.executable, str(ROOT / "scripts" / "synthesise"), str(tmp_path / workers)]
-            + ["--text", str(tmp_path), "--hours", "0.005", "--workers", workers],
+            [sys.executable, str(ROOT / "scripts" / "synthesise"), str(tmp_path / workers), *options],
             check=True,
             capture_output=True,
             env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},

@@ -3,6 +3,8 @@
 In: a random source. Out: a script for ``phrases.phrase``, where upper-case letters are spelled ("P M").
 """
 
+# ruff: noqa: SIM905 - a list of words reads best as one string
+
 from __future__ import annotations
 
 import random

@@ -5,13 +5,16 @@ Out: ``Phrase``, the training label beside the spelling that makes a synthesiser
 It ignores punctuation and sentence ends: voice search has neither.
 """
 
+# ruff: noqa: SIM905 - a list of words reads best as one string
+
 from __future__ import annotations
 
 import itertools
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from asr.train.numbers import number_phrase
 from asr.train.queries import expand, search_template
@@ -28,8 +31,8 @@ _LETTER_NAMES = {"A": "eigh", "Z": "zee"}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGITS = "zero oh one two three four five six seven eight nine".split()
 
-_COMMANDS = """yes|no|up|down|left|right|on|off|stop|go|play|pause|next|previous|back|forward|home|help|cancel|okay
-    |resume|repeat|louder|quieter|mute|unmute|open|close|start|end|more|less|menu|search|send|delete|undo|redo
+_COMMANDS = """yes|no|up|down|left|right|on|off|stop|go|play|pause|next|previous|back|forward|home|help
+    |cancel|okay|resume|repeat|louder|quieter|mute|unmute|open|close|start|end|more|less|menu|search|send|delete|undo|redo
     |select|enter|exit|wake up|sleep|hello|hi|thanks|thank you|good morning|good night|never mind|shut down
     |volume up|volume down|turn left|turn right|go back|go home|lights on|lights off|next song|skip
     |skip this|not now|yes please|no thanks|call home|take a picture|read it again|what time is it
@@ -71,10 +74,11 @@ class PhraseSource:
     ``lines`` is running text, ``vocabulary`` the words that may be said alone.
     """
 
-    SHARES = {"clause": 55, "search": 20, "spelled": 8, "number": 7, "word": 10}
+    SHARES: ClassVar[Mapping[str, int]] = {"clause": 55, "search": 20, "spelled": 8, "number": 7, "word": 10}
 
     def __init__(self, lines: Sequence[str], vocabulary: Sequence[str], seed: int) -> None:
-        assert lines and vocabulary, "phrases need text to draw from"
+        assert lines, "clauses are cut from lines"
+        assert vocabulary, "single words are drawn from the vocabulary"
         self._lines = lines
         self._vocabulary = vocabulary
         self._random = random.Random(seed)

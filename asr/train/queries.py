@@ -92,17 +92,23 @@ recipe for {food} with {topping}
 
 _SLOTS = {
     "polite": "||please|now|thanks",
-    "genre": "jazz|rock|classical|pop|country|blues|folk|hip hop|dance|piano|heavy metal|reggae|soul|opera|disco",
-    "first": "john|mary|michael|sarah|david|emma|james|anna|robert|linda|thomas|julia|george|alice|henry|grace"
+    "genre": "jazz|rock|classical|pop|country|blues|folk|hip hop|dance|piano|heavy metal|reggae"
+    "|soul|opera|disco",
+    "first": "john|mary|michael|sarah|david|emma|james|anna|robert|linda|thomas|julia|george|alice"
+    "|henry|grace"
     "|peter|laura|paul|helen|frank|ruth|oliver|sophie|ravi|maria|carlos|yuki|omar|nina|kevin|zoe|joan|hugh",
-    "last": "smith|jones|taylor|brown|wilson|evans|johnson|walker|white|green|hughes|edwards|clarke|young|king"
-    "|wright|hill|scott|moore|cooper|bailey|garcia|murphy|parker|bennett|foster|price|ross|gray|long|patel|lee",
+    "last": "smith|jones|taylor|brown|wilson|evans|johnson|walker|white|green|hughes|edwards|clarke"
+    "|young|king"
+    "|wright|hill|scott|moore|cooper|bailey|garcia|murphy|parker|bennett|foster|price|ross|gray"
+    "|long|patel|lee",
     "name": "{first} {last}|{first} {last}|{first}|{last}",
     "near": "|near me|nearby|in {city}|close to here|around the corner|on {last} street",
     "article": "a|a|some|the|a new|another",
-    "colour": "black|white|red|blue|green|yellow|grey|brown|pink|purple|orange|navy|beige|dark blue|light green"
+    "colour": "black|white|red|blue|green|yellow|grey|brown|pink|purple|orange|navy|beige|dark blue"
+    "|light green"
     "|silver|gold|cream|turquoise",
-    "garment": "jacket|shirt|sweater|coat|skirt|hat|scarf|boot|shoe|sock|belt|jumper|trouser|hoodie|cap|sneaker"
+    "garment": "jacket|shirt|sweater|coat|skirt|hat|scarf|boot|shoe|sock|belt|jumper|trouser|hoodie"
+    "|cap|sneaker"
     "|sandal|blouse|vest|glove|raincoat|backpack",
     "size": "small|medium|large|extra large|extra small|X L|X S|double X L|{number}|{number}|S|M|L",
     "material": "leather|cotton|wool|denim|linen|silk|velvet|rubber|suede",
@@ -115,13 +121,16 @@ _SLOTS = {
     "weekday": "|".join(DAYS),
     "duration": "{number} minutes|{number} seconds|{count} hours|an hour|half an hour|an hour and a half"
     "|{number} minutes and {number} seconds",
-    "place": "station|airport|hospital|pharmacy|library|museum|bakery|post office|gas station|supermarket|bank"
+    "place": "station|airport|hospital|pharmacy|library|museum|bakery|post office|gas station"
+    "|supermarket|bank"
     "|school|park|coffee shop|hotel|bus stop|parking lot|dentist|gym|cinema",
-    "language": "french|german|spanish|italian|chinese|japanese|russian|arabic|greek|english|thai|indian|turkish",
+    "language": "french|german|spanish|italian|chinese|japanese|russian|arabic|greek|english|thai"
+    "|indian|turkish",
     "coffee": "a {cup} {brew} {milk} {sugar}|a {cup} {brew}|a {roast} roast {brew} {milk}|{count} {brew}s"
     "|a {brew} {milk} and {sugar}|an iced {brew} {milk}|a {cup} {flavour} {brew}",
     "cup": "small|medium|large|tall|grande|venti|regular|double|single|big",
-    "brew": "latte|coffee|cappuccino|espresso|americano|mocha|flat white|macchiato|filter coffee|tea|cold brew"
+    "brew": "latte|coffee|cappuccino|espresso|americano|mocha|flat white|macchiato|filter coffee"
+    "|tea|cold brew"
     "|hot chocolate|green tea|decaf",
     "roast": "light|dark|medium|french|italian|blonde",
     "flavour": "vanilla|caramel|hazelnut|pumpkin spice|cinnamon|chocolate|coconut",

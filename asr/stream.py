@@ -1,0 +1,206 @@
+"""Streaming: samples as they arrive in, events out. The events do not depend on how the audio was cut.
+
+Everything happens on the detector's frame grid, counted from the start of the stream, with the segmenter, front
+end and decoder of whole clips: the final texts are those that `Transcriber.transcribe` gives for the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr import audio
+from asr.errors import OptionError
+from asr.frontend import clip_stats
+from asr.transcribe import Transcriber
+from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
+from asr.vad import Segmenter, VadOptions
+
+Samples = NDArray[np.float32]
+
+KEPT_SILENCE = 2 * SAMPLE_RATE_HZ  # kept before speech: its padding, and noise to estimate the SNR from
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOptions:
+    """When an utterance is over, and how often to guess before.
+
+    It is over after ``trailing_silence_ms`` without speech, when it has lasted ``max_utterance_s``, or when the
+    stream ends. The detector's thresholds are the bundle's. None takes the bundle's value, which gives the
+    segments of a whole clip; a shorter silence answers sooner and splits hesitant queries.
+    """
+
+    trailing_silence_ms: int | None = None
+    max_utterance_s: float | None = None
+    partial_interval_ms: int = 400
+
+    def __post_init__(self) -> None:
+        if self.partial_interval_ms < 100:
+            raise OptionError(
+                f"partial_interval_ms is {self.partial_interval_ms}; under 100 ms nothing new was said"
+            )
+
+    def vad_options(self, bundle: VadOptions) -> VadOptions:
+        """The segmenter's options: the bundle's with these rules; padding shrinks to fit a short silence."""
+        silence_ms = self.trailing_silence_ms
+        if silence_ms is None:
+            silence_ms = bundle.min_silence_duration_ms
+        longest_s = bundle.max_speech_duration_s if self.max_utterance_s is None else self.max_utterance_s
+        return replace(
+            bundle,
+            min_silence_duration_ms=silence_ms,
+            max_speech_duration_s=longest_s,
+            speech_pad_ms=min(bundle.speech_pad_ms, silence_ms // 2),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Speech has begun at this sample of the stream."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What the open utterance sounds like so far; later events may revise it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """Speech has ended at this sample of the stream."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The utterance is over; word times are samples of the stream."""
+
+    transcript: Transcript
+
+
+Event = SpeechStarted | Partial | SpeechStopped | Final
+
+
+class Stream:
+    """One microphone. Not shared between threads; the `Transcriber` may be."""
+
+    def __init__(self, transcriber: Transcriber, endpoint: EndpointOptions | None = None) -> None:
+        self._transcriber = transcriber
+        self._endpoint = endpoint or EndpointOptions()
+        self._frontend = transcriber.frontend
+        self._options = self._endpoint.vad_options(self._frontend.options.vad_options)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything and start a new stream at sample 0."""
+        vad = self._frontend.vad
+        self._score = vad.open()
+        self._frame_length = vad.frame_length
+        self._segmenter = Segmenter(self._options, self._frame_length)
+        self._pending: Samples = np.zeros(0, dtype=np.float32)  # less than one frame
+        self._kept: Samples = np.zeros(0, dtype=np.float32)  # the open utterance and silence before it
+        self._kept_start = 0  # sample of the stream where `_kept` begins
+        self._position = 0  # samples seen by the detector
+        self._floor = 0  # end of the last utterance
+        self._last_partial = 0
+        self._announced = self._any_final = False
+
+    def feed(self, samples: NDArray[Any], sample_rate_hz: int = SAMPLE_RATE_HZ) -> list[Event]:
+        """Take the next samples (float or int16, ``(n,)``), of any number; return what happened in them.
+
+        Only 16 kHz is streamed: resampling pieces on their own would leave seams. Raises OptionError for
+        another rate and AudioError for samples that are not finite.
+        """
+        if sample_rate_hz != SAMPLE_RATE_HZ:
+            raise OptionError(f"sample_rate_hz is {sample_rate_hz}; a stream takes {SAMPLE_RATE_HZ}")
+        self._pending = np.concatenate([self._pending, audio.from_samples(samples, SAMPLE_RATE_HZ)])
+        whole = len(self._pending) // self._frame_length * self._frame_length
+        frames, self._pending = self._pending[:whole], self._pending[whole:]
+        events: list[Event] = []
+        self._kept = np.concatenate([self._kept, frames])
+        for start in range(0, whole, self._frame_length):
+            events += self._frame(frames[start : start + self._frame_length], self._frame_length)
+        if self._segmenter.open_start is None:
+            pad = self._options.speech_pad_ms * SAMPLES_PER_MS
+            self._forget_before(self._position - KEPT_SILENCE - pad)
+        return events
+
+    def finish(self) -> list[Event]:
+        """The stream is over: the events of what was still open. A stream without speech ends in one null."""
+        events: list[Event] = []
+        if rest := len(self._pending):
+            self._kept = np.concatenate([self._kept, self._pending])
+            events += self._frame(np.pad(self._pending, (0, self._frame_length - rest)), rest)
+            self._pending = self._pending[:0]
+        events += self._closed(self._segmenter.finish())
+        if not self._any_final:
+            prepared = self._frontend.prepare(self._kept)
+            reason = prepared.null_reason or NullReason.NO_SPEECH
+            events.append(Final(self._transcriber.assemble([], prepared.clip, reason)))
+        return events
+
+    def _frame(self, frame: Samples, length: int) -> list[Event]:
+        """One frame, of which ``length`` samples are the stream's own (fewer in the last one)."""
+        self._position += length
+        span = self._segmenter.push(self._score(frame))
+        events = self._opened()
+        events += self._closed(span)
+        if self._announced and self._partial_is_due():
+            events.append(self._partial())
+        return events
+
+    def _opened(self) -> list[Event]:
+        if self._announced or not self._segmenter.speaking:
+            return []
+        start = self._segmenter.open_start
+        assert start is not None
+        self._announced, self._last_partial = True, self._position
+        return [SpeechStarted(start)]
+
+    def _closed(self, span: Span | None) -> list[Event]:
+        if span is None:
+            return []
+        events: list[Event] = [] if self._announced else [SpeechStarted(span.start)]
+        self._announced, self._any_final = False, True
+        span = Span(span.start, min(span.end, self._position))
+        segment = self._frontend.segment(self._cut(span), span.start)
+        # How much silence happens to be kept depends on the pieces fed; how much is looked at must not.
+        before = max(self._floor, span.start - KEPT_SILENCE)
+        heard = self._cut(Span(before, self._position))
+        local = Span(span.start - before, span.end - before)
+        clip = clip_stats(heard, [local], self._frontend.options)
+        reason = self._frontend.judge(clip)
+        readings = [] if reason else [(span, self._transcriber.recognise(segment))]
+        self._floor = span.end
+        self._forget_before(span.end)
+        return [
+            *events,
+            SpeechStopped(span.end),
+            Final(self._transcriber.assemble(readings, clip, reason)),
+        ]
+
+    def _partial_is_due(self) -> bool:
+        return self._position - self._last_partial >= self._endpoint.partial_interval_ms * SAMPLES_PER_MS
+
+    def _partial(self) -> Partial:
+        self._last_partial = self._position
+        start = self._segmenter.open_start
+        assert start is not None
+        segment = self._frontend.segment(self._cut(Span(start, self._position)), start)
+        readings = self._transcriber.recognise(segment)
+        return Partial(" ".join(word.text for word in readings[0].words) if readings else "")
+
+    def _cut(self, span: Span) -> Samples:
+        return self._kept[span.start - self._kept_start : span.end - self._kept_start]
+
+    def _forget_before(self, sample: int) -> None:
+        if sample > self._kept_start:
+            self._kept = self._kept[sample - self._kept_start :]
+            self._kept_start = sample

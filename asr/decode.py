@@ -171,7 +171,7 @@ class BeamDecoder:
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
         """Up to ``n_best`` different readings, best first; empty where the best one has no words."""
-        assert log_probs.ndim == 2 and log_probs.shape[1] == self._vocabulary_size, log_probs.shape
+        assert log_probs.shape[1:] == (self._vocabulary_size,), log_probs.shape
         if len(log_probs) == 0:
             return []
         bounds = _merge(log_probs)
@@ -182,9 +182,11 @@ class BeamDecoder:
         return self._n_best(results, bounds.tolist(), log_probs)
 
     def _n_best(self, results: Any, bounds: list[int], log_probs: LogProbs) -> list[Hypothesis]:
+        # Homophones may score the same, and the search orders those by address: the commoner word is first.
+        ranked = [(tuple([label for label in result.words if label >= 0]), result) for result in results]
+        ranked.sort(key=lambda reading: (-round(reading[1].score, 4), reading[0]))
         found: dict[tuple[int, ...], tuple[Any, float]] = {}
-        for result in results:
-            labels = tuple(label for label in result.words if label >= 0)
+        for labels, result in ranked:
             best, total = found.get(labels, (result, -math.inf))
             if len(found) < self._options.n_best or labels in found:
                 found[labels] = (best, float(np.logaddexp(total, result.score)))

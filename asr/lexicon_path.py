@@ -56,7 +56,7 @@ class LexiconBestPath:
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
         """The best reading of ``log_probs`` (T, V), or an empty list where it has no words."""
-        assert log_probs.ndim == 2 and log_probs.shape[1] == self._vocabulary_size, log_probs.shape
+        assert log_probs.shape[1:] == (self._vocabulary_size,), log_probs.shape
         beam: dict[tuple[int, int], tuple[float, _Trail]] = {(_ROOT, BLANK): (0.0, None)}
         likeliest = np.argsort(-log_probs, axis=1)[:, : self._options.beam_size_token].tolist()
         for row, tokens in zip(log_probs.tolist(), likeliest, strict=True):

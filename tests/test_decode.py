@@ -59,7 +59,8 @@ def test_best_path_collapses_repeats_and_blanks() -> None:
 def test_no_words_without_phones(frames: int) -> None:
     """No frames, or only blank ones, give no hypothesis."""
     log_probs = _log_probs("_ " * frames).reshape(frames, len(TOKENS))
-    assert greedy(log_probs) == () and _decoder().decode(log_probs) == []
+    assert greedy(log_probs) == ()
+    assert _decoder().decode(log_probs) == []
 
 
 def test_words_have_the_frames_of_their_phones() -> None:
@@ -88,12 +89,18 @@ def test_language_model_chooses_among_homophones(tmp_path: Path) -> None:
     assert decoder.decode(_log_probs("W AH N _ K AE T _"))[0].text == "one cat"
 
 
+def test_of_equal_homophones_the_commoner_comes_first() -> None:
+    """Without a language model one sound may be two words: the one earlier in the lexicon is taken."""
+    assert [_decoder().decode(_log_probs("T UW _"))[0].text for _ in range(20)] == ["two"] * 20
+
+
 def test_n_best_are_different_readings_with_shares(tmp_path: Path) -> None:
     """No reading comes twice, the best comes first, and the shares add up to one."""
     found = _decoder(_language_model(tmp_path, ["one two"]), n_best=4).decode(
         _log_probs("W AH N _ T UW _", 0.8)
     )
-    assert found[0].text == "one two" and len({h.text for h in found}) == len(found) == 4
+    assert found[0].text == "one two"
+    assert len({h.text for h in found}) == len(found) == 4
     assert found[0].posterior == max(h.posterior for h in found)
     assert math.fsum(h.posterior for h in found) == pytest.approx(1.0)
 

@@ -36,14 +36,16 @@ def dictionary(tmp_path: Path) -> Path:
 
 def test_tokens_are_blank_and_the_phones_in_order() -> None:
     """The order is that of tokens.txt: blank first, 39 phones by alphabet."""
-    assert TOKENS == ("<blank>", *sorted(PHONES)) and len(TOKENS) == 40
+    assert ("<blank>", *sorted(PHONES)) == TOKENS
+    assert len(TOKENS) == 40
 
 
 def test_stress_and_duplicates_go(dictionary: Path) -> None:
     """Variants that differ by stress alone are one; hyphenated entries are left out."""
     words = read_cmudict(dictionary)
     assert words["read"] == (("R", "EH", "D"), ("R", "IY", "D"))
-    assert words["a"] == (("AH",), ("EY",)) and "x-ray" not in words
+    assert words["a"] == (("AH",), ("EY",))
+    assert "x-ray" not in words
 
 
 @pytest.mark.parametrize(

@@ -86,4 +86,16 @@ def convert_fp16(source: Path, path: Path) -> None:
     """float16 for GPUs; the filter bank keeps float32, whose powers would overflow half precision."""
     model = onnx.load(str(source))
     features = [node.name for node in model.graph.node if node.name.startswith("/features/")]
-    onnx.save(convert_float_to_float16(model, keep_io_types=True, node_block_list=features), str(path))
+    half = convert_float_to_float16(model, keep_io_types=True, node_block_list=features)
+    _merge_duplicate_casts(half.graph)
+    onnx.save(half, str(path))
+
+
+def _merge_duplicate_casts(graph: onnx.GraphProto) -> None:
+    """Where several nodes of the filter bank read one value, the converter casts it once for each, all alike
+    and under one name; one of them is enough."""
+    seen = set()
+    for node in list(graph.node):
+        if node.op_type == "Cast" and node.output[0] in seen:
+            graph.node.remove(node)
+        seen.update(node.output)

@@ -1,7 +1,7 @@
 """The training loop. One loop, all of it visible here.
 
-The schedule follows the share of the time budget that is spent, not a number of steps: a run on a busy or
-unknown machine still decays its learning rate to zero in time. A run may be stopped at any moment and goes on
+The schedule follows the share of the budget that is spent. The budget is time, rather than a number of steps: a
+run on a busy or unknown machine still decays its learning rate to zero in time. ``steps`` makes a run repeatable. A run may be stopped at any moment and goes on
 from its last checkpoint. Several processes (``torchrun``) average their gradients over gloo or NCCL.
 
 Optimiser: Muon (Jordan 2024; scaled to AdamW's update size, Liu et al. 2025) for the matrices of the blocks,
@@ -40,6 +40,7 @@ class FitOptions:
     """Hyper-parameters of a run."""
 
     minutes: float
+    steps: int | None = None  # a budget in steps instead
     peak_learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warm_up: float = 0.02  # share of the budget
@@ -87,11 +88,16 @@ def fit(
             optimiser.load_state_dict(optimiser_state)
         state = saved["state"]
     budget_s = options.minutes * 60.0
+
+    def progress_now() -> float:
+        spent = state["elapsed_s"] / budget_s if options.steps is None else state["step"] / options.steps
+        return _agree(spent, processes)
+
     stream = _batches(options, sources, noises, state, rank)
     bar = tqdm(total=round(budget_s), initial=round(state["elapsed_s"]), unit="s", disable=rank > 0)
     saved_s = validated_s = state["elapsed_s"]
     losses: list[float] = []
-    while (progress := _agree(state["elapsed_s"] / budget_s, processes)) < 1.0:
+    while (progress := progress_now()) < 1.0:
         started = time.monotonic()
         rate = learning_rate(progress, options)
         for optimiser in optimisers:

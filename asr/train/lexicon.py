@@ -18,9 +18,9 @@ from asr.errors import MissingPackageError
 
 Phones = tuple[str, ...]
 
-PHONES: Phones = tuple(
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
-)
+_VOWELS = "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW"
+_CONSONANTS = "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH"
+PHONES: Phones = tuple(sorted(f"{_VOWELS} {_CONSONANTS}".split()))
 BLANK = "<blank>"
 TOKENS: Phones = (BLANK, *PHONES)  # the order of tokens.txt and of the model's output columns
 

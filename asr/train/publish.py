@@ -1,0 +1,84 @@
+"""Make a bundle folder: exported models, tokens, lexicon, language model, and the ``bundle.json`` over them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asr.bundle import FORMAT, MANIFEST, DecoderSettings, file_digest
+from asr.frontend import FrontendOptions
+from asr.train.features import FRAME_SHIFT
+from asr.train.model import SUBSAMPLING
+
+FRAME_SAMPLES = FRAME_SHIFT * SUBSAMPLING  # 640: one output frame is 40 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a bundle says about itself, apart from its files' digests."""
+
+    name: str
+    language: str
+    tokens: Sequence[str]
+    frontend: FrontendOptions
+    decoder: DecoderSettings
+    licence: str
+    training: Mapping[str, Any]
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+
+
+def publish(release: Release, models: Mapping[str, Path], words: Iterable[Path], folder: Path) -> Path:
+    """Write the bundle into ``folder``. ``models`` maps precisions to ONNX files, the default one first;
+    ``words`` are the lexicon and language model files. Returns the path of ``bundle.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokens.txt").write_text("".join(f"{token}\n" for token in release.tokens), encoding="utf-8")
+    names = {precision: "model.onnx" if precision == "fp32" else f"model.{precision}.onnx" for precision in models}
+    for precision, source in models.items():
+        _copy(source, folder / names[precision])
+    for source in words:
+        _copy(source, folder / source.name)
+    listed = ["tokens.txt", *names.values(), release.decoder.lexicon]
+    listed += [] if release.decoder.lm is None else [release.decoder.lm]
+    values = {
+        "format": FORMAT,
+        "name": release.name,
+        "language": release.language,
+        "frame_samples": FRAME_SAMPLES,
+        "models": names,
+        "frontend": release.frontend.as_dict(),
+        "decoder": release.decoder.as_dict(),
+        "licence": release.licence,
+        "training": dict(release.training),
+        "evaluation": dict(release.evaluation),
+        "files": {name: file_digest(folder / name) for name in listed},
+    }
+    path = folder / MANIFEST
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def amend(folder: Path, **sections: Any) -> None:
+    """Replace sections of ``bundle.json`` (``evaluation``, ``decoder``); the bundle gets a new version by it."""
+    path = folder / MANIFEST
+    values = json.loads(path.read_text(encoding="utf-8"))
+    unknown = sections.keys() - values.keys()
+    assert not unknown, f"bundle.json has no sections {unknown}"
+    path.write_text(json.dumps(values | sections, indent=1) + "\n", encoding="utf-8")
+
+
+def manifest_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the indexes of the corpora that a model was trained on, in order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.resolve() != target.resolve():
+        shutil.copyfile(source, target)

@@ -1,0 +1,36 @@
+"""In CI nothing is skipped for want of a tool: a skip whose reason begins with "needs " is a failure there.
+
+Everywhere else such a test skips, so the suite passes on a machine without flite, espeak-ng or ffmpeg.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """For a skipped test."""
+    report = yield
+    _fail_where_a_tool_is_missing(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """For a module skipped as a whole (``pytest.importorskip``)."""
+    report = yield
+    _fail_where_a_tool_is_missing(report)
+    return report
+
+
+def _fail_where_a_tool_is_missing(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not report.skipped or hasattr(report, "wasxfail") or not os.environ.get("CI"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if reason.removeprefix("Skipped: ").startswith("needs "):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: in CI nothing may skip for want of a tool; {reason}"

@@ -1,0 +1,78 @@
+"""Levels after ITU-T P.56, gain and the limiter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.loudness import SILENCE_DBFS, active_speech_level, apply_gain, clipped_ratio, rms_dbfs
+
+RATE = 16_000
+
+
+def tone(seconds: float, rms: float = 0.05) -> np.ndarray:
+    time = np.arange(int(seconds * RATE)) / RATE
+    return (rms * np.sqrt(2) * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+
+
+def test_rms_of_a_full_scale_square_wave_is_zero() -> None:
+    """0 dBFS is the RMS of a full-scale square wave."""
+    assert rms_dbfs(np.tile(np.array([1, -1], dtype=np.float32), 100)) == 0.0
+
+
+def test_silence_has_the_level_that_stands_for_minus_infinity() -> None:
+    """Digital silence and no samples at all are SILENCE_DBFS, in RMS and active level."""
+    for samples in (np.zeros(RATE, dtype=np.float32), np.zeros(0, dtype=np.float32)):
+        assert rms_dbfs(samples) == active_speech_level(samples) == SILENCE_DBFS
+
+
+def test_continuous_sound_has_its_rms_as_active_level() -> None:
+    """Without pauses the active level is the RMS level."""
+    assert active_speech_level(tone(3.0)) == pytest.approx(rms_dbfs(tone(3.0)), abs=0.1)
+
+
+def test_pauses_do_not_lower_the_active_level() -> None:
+    """Two seconds of tone in eight of silence: the RMS falls by 7 dB, the active level by under one."""
+    padded = np.concatenate([np.zeros(3 * RATE, dtype=np.float32), tone(2.0), np.zeros(5 * RATE, dtype=np.float32)])
+    assert rms_dbfs(padded) == pytest.approx(rms_dbfs(tone(2.0)) - 7.0, abs=0.1)
+    assert active_speech_level(padded) == pytest.approx(rms_dbfs(tone(2.0)), abs=0.9)
+
+
+def test_a_click_does_not_raise_the_active_level() -> None:
+    """A full-scale click counts by its energy, not its peak: 34 dB above the tone, it moves the level by 0.6."""
+    clicked = tone(2.0, rms=0.02)
+    clicked[RATE : RATE + 2] = 0.99
+    assert active_speech_level(clicked) == pytest.approx(active_speech_level(tone(2.0, rms=0.02)), abs=0.8)
+
+
+@given(st.floats(-45.0, 12.0))
+def test_the_active_level_follows_gain(gain_db: float) -> None:
+    """Scaling a clip by x dB moves its active level by x dB."""
+    samples = tone(1.0)
+    scaled = samples * np.float32(10 ** (gain_db / 20))
+    assert active_speech_level(scaled) == pytest.approx(active_speech_level(samples) + gain_db, abs=0.2)
+
+
+def test_gain_is_exact_below_the_knee() -> None:
+    """Below the limiter's knee, gain is a plain product."""
+    samples = tone(0.1)
+    assert np.array_equal(apply_gain(samples, 6.0), samples * np.float32(10 ** (6.0 / 20)))
+
+
+@given(st.floats(-40.0, 60.0))
+def test_the_limiter_keeps_order_and_range(gain_db: float) -> None:
+    """Limited samples stay within full scale and in the order of the input; the input is not changed."""
+    samples = np.linspace(-1, 1, 201, dtype=np.float32)
+    before = samples.copy()
+    limited = apply_gain(samples, gain_db)
+    assert np.abs(limited).max() <= 1.0
+    assert (np.diff(limited) >= 0).all()
+    assert np.array_equal(samples, before)
+
+
+def test_clipped_ratio_counts_full_scale() -> None:
+    """16-bit full scale counts as clipped; none of no samples is clipped."""
+    assert clipped_ratio(np.array([0, 32767 / 32768, -1, 0.5], dtype=np.float32)) == 0.5
+    assert clipped_ratio(np.zeros(0, dtype=np.float32)) == 0.0

@@ -111,7 +111,7 @@ def voiced_noise(duration_s: float = 30.0, seed: int = 0) -> Samples:
     syllables = np.clip(np.sin(2 * np.pi * 4.0 * time_s) + 0.5, 0.0, None)
     pauses = np.sin(2 * np.pi * time_s / 3.0) > -0.8
     sound = sound * syllables * pauses + 0.01 * rng.standard_normal(len(time_s))
-    return (0.1 * sound / np.abs(sound).max()).astype(np.float32)
+    return np.asarray(0.1 * sound / np.abs(sound).max(), dtype=np.float32)
 
 
 def peak_rss_bytes() -> int:
@@ -130,7 +130,7 @@ def gemm_flops_per_s(threads: int) -> float:
 
 
 def gemm_share(flops_per_audio_s: Any, real_time_factor: float, peak: float) -> float | None:
-    """Share of the peak that the whole pipeline reaches; None where the bundle does not say what it computes."""
+    """Share of the peak that the whole pipeline reaches; None if the bundle does not say its cost."""
     if not isinstance(flops_per_audio_s, int | float):
         return None
     return round(flops_per_audio_s / real_time_factor / peak, 4)

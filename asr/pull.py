@@ -29,7 +29,7 @@ TIMEOUT_S = 60.0  # without a byte
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
-    """``sha256`` of the archive, the ``name`` to install under (default: the bundle's), ``force`` to replace."""
+    """``sha256`` of the archive, ``name`` to install under (default: the bundle's), ``force`` to replace."""
 
     sha256: str | None = None
     name: str | None = None
@@ -39,7 +39,7 @@ class PullOptions:
 Advance = Callable[[int, int | None], None]  # bytes so far, bytes in all if known
 
 
-def pull(source: str, home: Path, options: PullOptions, advance: Advance = lambda done, total: None) -> Path:
+def pull(source: str, home: Path, options: PullOptions, advance: Advance | None = None) -> Path:
     """Install the archive at ``source`` (a path, or an http or https address) as ``home/NAME``.
 
     Raises OptionError (an address or name that is not allowed, already installed), BundleError and
@@ -80,7 +80,7 @@ def _bundle_folder(folder: Path, source: str) -> Path:
     return found[0]
 
 
-def _fetch(source: str, target: Path, sha256: str | None, advance: Advance) -> Path:
+def _fetch(source: str, target: Path, sha256: str | None, advance: Advance | None) -> Path:
     """Copy the archive to ``target``, counting bytes and checking its digest."""
     digest = hashlib.sha256()
     with _opened(source, sha256) as (stream, total), target.open("wb") as copy:
@@ -91,7 +91,8 @@ def _fetch(source: str, target: Path, sha256: str | None, advance: Advance) -> P
                 raise BundleError(f"{source} is larger than {MAX_BYTES} bytes, the most that is taken")
             digest.update(chunk)
             copy.write(chunk)
-            advance(done, total)
+            if advance is not None:
+                advance(done, total)
     if total is not None and done != total:
         raise BundleError(f"{source}: {done} of {total} bytes came; try again")
     if sha256 is not None and digest.hexdigest() != sha256.lower():

@@ -1,7 +1,7 @@
 """Unpack an archive that nobody vouches for: zip or tar.gz in, plain files in a new folder out.
 
-Refused: absolute names, ``..``, links, devices, encrypted or repeated entries, more than ``MAX_FILES`` files or
-``MAX_BYTES`` bytes unpacked (counted while writing: what an archive says of its sizes may be a lie).
+Refused: absolute names, ``..``, links, devices, encrypted or repeated entries, more than ``MAX_FILES`` files
+or ``MAX_BYTES`` bytes unpacked (counted while writing: what an archive says of its sizes may be a lie).
 """
 
 from __future__ import annotations

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs voicesearch[train]")
-
 from asr.errors import BundleDigestError, BundleError
 from asr.train import pack
 from asr.train.corpus import Corpus, CorpusWriter
@@ -42,7 +40,7 @@ def corpus(tmp_path: Path) -> Corpus:
     return Corpus(folder)
 
 
-def test_corpus_comes_back(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corpus_comes_back(corpus: Corpus, tmp_path: Path) -> None:
     """Same entries, same lengths, sound aligned to the sample, also across several shards."""
     shards = pack.write_pack(pack.corpus_members("real", corpus.folder), tmp_path / "pack", 30_000)
     assert all(shard.stat().st_size <= 30_000 for shard in shards)

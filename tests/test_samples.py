@@ -16,7 +16,7 @@ from asr.transcript import SAMPLE_RATE_HZ, NullReason
 DATA = Path(__file__).parent.parent / "data"
 SAMPLES = DATA / "samples"
 ROWS: list[dict[str, Any]] = [
-    json.loads(line) for line in (SAMPLES / "manifest.jsonl").open(encoding="utf-8")
+    json.loads(line) for line in (SAMPLES / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 
 

@@ -105,7 +105,7 @@ def table(report: dict[str, Any], latencies: list[Latency]) -> str:
         row = latency.as_dict()
         times = "  ".join(f"{row[f'p{which}']:7.1f}" for which in PERCENTILES)
         lines.append(
-            f"{latency.length_s:4} s  {times}  {row['real_time_factor']:7.4f}  {100 * row['speech_ratio']:5.0f}%"
+            f"{latency.length_s:4} s  {times}  {row['real_time_factor']:7.4f}  {row['speech_ratio']:6.0%}"
         )
     lines += [
         f"real-time factor {report['real_time_factor']:.4f}, "

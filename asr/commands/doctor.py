@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import onnxruntime
-import soundfile  # type: ignore[import-untyped]  # publishes no stubs
+import soundfile
 
 from asr import bundle
 from asr.benchmark import voiced_noise

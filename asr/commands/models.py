@@ -1,4 +1,4 @@
-"""``voicesearch models {list,pull,verify,info}``: which models are here, and are they what they claim to be."""
+"""``voicesearch models {list,pull,verify,info}``: which models are here, and are they intact."""
 
 from __future__ import annotations
 

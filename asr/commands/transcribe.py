@@ -64,7 +64,7 @@ def check(names: Sequence[str], output: Output) -> None:
     if output.folder is None:
         if output.format == "all" or (output.format in CUE_WRITERS and len(names) > 1):
             raise OptionError(
-                f"--output_format {output.format} for {len(names)} clip(s) needs a file each: give --output_dir"
+                f"--output_format {output.format} of {len(names)} clip(s) needs a file each: add --output_dir"
             )
         return
     seen: dict[str, str] = {}
@@ -118,7 +118,7 @@ def _print(name: str, outcome: Transcript | Exception, output: Output, at: int, 
     """One clip on stdout: of several, text is preceded by the name, and JSON objects form a list."""
     if output.format == "json" and count > 1:
         item = json_text(row(name, outcome)).rstrip("\n")
-        text: str | None = f"{'[' if at == 0 else ','}\n{item}{'\n]\n' if at == count - 1 else ''}"
+        text: str | None = ("[\n" if at == 0 else ",\n") + item + ("\n]\n" if at == count - 1 else "")
     elif output.format == "txt" and count > 1 and isinstance(outcome, Transcript):
         text = f"{name}: {outcome.text}".rstrip() + "\n"
     else:
@@ -129,10 +129,10 @@ def _print(name: str, outcome: Transcript | Exception, output: Output, at: int, 
 
 
 def _write(name: str, outcome: Transcript | Exception, output: Output, folder: Path) -> None:
-    for format in ALL if output.format == "all" else (output.format,):
-        text = render(name, outcome, format, per_word=output.per_word)
+    for extension in ALL if output.format == "all" else (output.format,):
+        text = render(name, outcome, extension, per_word=output.per_word)
         if text is not None:
-            (folder / f"{_stem(name)}.{format}").write_text(text, encoding="utf-8")
+            (folder / f"{_stem(name)}.{extension}").write_text(text, encoding="utf-8")
 
 
 def _stem(name: str) -> str:

@@ -7,10 +7,10 @@ A bare machine without a network trains from nothing but a pack:
       shard-00.tar     files under texts/ and code/, and of each corpus its index and chunks:
                        corpora/KIND/NAME/index.jsonl.xz, corpora/KIND/NAME/00000.opus ...
 
-KIND (``real``, ``synthetic``, ``dev``, ``noise``) is the part that a corpus plays in training. A chunk is some
-minutes of clips end to end: one Opus stream for many clips costs no header, no start-up and no padding of
-each. An Opus file states its delay and its length, so decoding gives back as many samples, aligned, and a clip
-is cut out at its place. Opus is lossy: the samples differ, the texts and lengths do not.
+KIND (``real``, ``synthetic``, ``dev``, ``noise``) is the part that a corpus plays in training. A chunk is
+some minutes of clips end to end: one Opus stream for many clips costs no header, no start-up and no padding
+of each. An Opus file states its delay and its length, so decoding gives back as many samples, aligned, and
+a clip is cut out at its place. Opus is lossy: the samples differ, the texts and lengths do not.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from asr.commands.command import DONE, Command
 from asr.train.augment import AugmentOptions
 from asr.train.batches import BatchOptions
 from asr.train.fit import FitOptions
@@ -14,8 +15,7 @@ from asr.train.model import ModelOptions
 from asr.train.recipe import Inputs, train
 
 
-def add_train(parser: argparse.ArgumentParser) -> None:
-    """The options of ``voicesearch train``."""
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="checkpoints and log; an interrupted run goes on from here")
     parser.add_argument("--real", type=Path, nargs="+", required=True, help="corpora of recorded speech")
     parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="corpora of synthetic speech")
@@ -34,11 +34,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of torch in this process (default %(default)s)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.set_defaults(run=run_train)
 
 
-def run_train(args: argparse.Namespace) -> int:
-    """Train as asked; 0 when the budget is spent."""
+def _run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     options = FitOptions(
         minutes=args.minutes,
@@ -60,17 +58,7 @@ def run_train(args: argparse.Namespace) -> int:
         real_share=args.real_share,
     )
     train(inputs, options, args.folder, torch.device(args.device), args.initial)
-    return 0
+    return DONE
 
 
-def main() -> int:
-    """``python -m asr.train.commands``: the same without the installed command."""
-    parser = argparse.ArgumentParser(prog="voicesearch train", description=__doc__)
-    add_train(parser)
-    args = parser.parse_args()
-    code: int = args.run(args)
-    return code
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+COMMAND = Command("train", "train an acoustic model on prepared corpora", _add_arguments, _run)

@@ -1,9 +1,9 @@
 """Speech recognition for voice search: the runtime that server, batch job and device share.
 
-    from asr import Transcriber
+from asr import Transcriber
 
-    transcriber = Transcriber.load()
-    print(transcriber.transcribe("query.wav").text)
+transcriber = Transcriber.load()
+print(transcriber.transcribe("query.wav").text)
 """
 
 from asr.errors import AsrError

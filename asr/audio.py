@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]  # publishes no stubs
-import soxr  # type: ignore[import-untyped]  # ships no py.typed marker
+import soundfile  # publishes no stubs
+import soxr  # ships no py.typed marker
 from numpy.typing import NDArray
 
 from asr.errors import AudioLimitError, CorruptAudioError, OptionError, UnsupportedAudioError

@@ -208,7 +208,9 @@ def verify(folder: Path, info: BundleInfo) -> None:
         raise BundleError(f"{folder / MANIFEST} records no SHA-256 for {', '.join(sorted(missing))}")
     for name, expected in info.files.items():
         if Path(name).name != name:
-            raise BundleError(f"{folder / MANIFEST} names {name!r}; files must lie in the bundle's own folder")
+            raise BundleError(
+                f"{folder / MANIFEST} names {name!r}; files must lie in the bundle's own folder"
+            )
         try:
             actual = file_digest(folder / name)
         except FileNotFoundError as error:
@@ -246,5 +248,7 @@ def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSess
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
     if device == "cuda" and provider not in session.get_providers():
-        raise DeviceError("CUDA was asked for, but ONNX Runtime could not start it: check the driver and cuDNN")
+        raise DeviceError(
+            "CUDA was asked for, but ONNX Runtime could not start it: check the driver and cuDNN"
+        )
     return session

@@ -49,7 +49,8 @@ def guarded(run: Callable[[], int]) -> int:
 def _dispatch(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=DISTRIBUTION, description="Speech recognition for voice search.")
     parser.add_argument("--version", action="version", version=f"{DISTRIBUTION} {version()}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    # argparse leaves room for this word, but none for the indent of the verbs below it: it has to be long.
+    verbs = parser.add_subparsers(metavar="VERB [OPTION]", required=True)
     for command in COMMANDS:
         _add(verbs, command)
     called = next((argument for argument in arguments if not argument.startswith("-")), None)

@@ -27,7 +27,9 @@ class Calibration:
         if not 0.0 <= self.minimum < 1.0:
             raise OptionError(f"minimum confidence is {self.minimum}; it must be in [0, 1)")
         if not self.slope >= 0.0:
-            raise OptionError(f"calibration slope is {self.slope}; a negative one would turn the order around")
+            raise OptionError(
+                f"calibration slope is {self.slope}; a negative one would turn the order around"
+            )
 
     def __call__(self, raw: float) -> float:
         """The calibrated probability of a raw confidence in [0, 1]."""

@@ -44,7 +44,9 @@ class FrontendOptions:
         if self.vad not in VAD_NAMES:
             raise OptionError(f"vad is {self.vad!r}; known are {', '.join(VAD_NAMES)}")
         if not self.min_gain_db <= 0.0 <= self.max_gain_db:
-            raise OptionError(f"gain bounds are [{self.min_gain_db}, {self.max_gain_db}] dB; 0 must be inside")
+            raise OptionError(
+                f"gain bounds are [{self.min_gain_db}, {self.max_gain_db}] dB; 0 must be inside"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """For ``bundle.json``."""
@@ -122,7 +124,7 @@ def load_vad(name: str) -> Vad:
         from asr.silero import SileroVad
 
         return SileroVad()
-    return {"webrtc": WebRtcVad, "none": NoVad}[name]()
+    return NoVad() if name == "none" else WebRtcVad()
 
 
 def gain_for(level_dbfs: float, options: FrontendOptions) -> float:

@@ -141,7 +141,9 @@ class Stream:
             self._pending = self._pending[:0]
         events += self._closed(self._segmenter.finish())
         if not self._any_final:
-            prepared = self._frontend.prepare(self._kept)
+            # How much is kept depends on the pieces fed; this much always is, and no more may be looked at.
+            heard = Span(max(0, self._position - KEPT_SILENCE), self._position)
+            prepared = self._frontend.prepare(self._cut(heard))
             reason = prepared.null_reason or NullReason.NO_SPEECH
             events.append(Final(self._transcriber.assemble([], prepared.clip, reason)))
         return events
@@ -176,7 +178,8 @@ class Stream:
         heard = self._cut(Span(before, self._position))
         local = Span(span.start - before, span.end - before)
         clip = clip_stats(heard, [local], self._frontend.options)
-        reason = self._frontend.judge(clip)
+        too_short = self._position < self._frontend.options.min_duration_ms * SAMPLES_PER_MS
+        reason = NullReason.TOO_SHORT if too_short else self._frontend.judge(clip)
         readings = [] if reason else [(span, self._transcriber.recognise(segment))]
         self._floor = span.end
         self._forget_before(span.end)

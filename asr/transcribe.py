@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr import audio
-from asr.bundle import DEFAULT_MODEL, Bundle
+from asr.bundle import DEFAULT_MODEL, Bundle, LogProbs
 from asr.decode import BeamDecoder, DecoderOptions, Hypothesis, HypothesisWord, read_lexicon
+from asr.errors import MissingPackageError
 from asr.frontend import Frontend, FrontendOptions, Segment
+from asr.lexicon_path import LexiconBestPath
 from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Span, Transcript, Word
+
+
+class Decoder(Protocol):
+    """What turns log-probabilities into words."""
+
+    def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
+        """Readings of float32 ``(frames, tokens)``, best first; empty where nothing was said."""
+
 
 Clip = str | Path | bytes | NDArray[Any]
 
@@ -22,7 +33,7 @@ Clip = str | Path | bytes | NDArray[Any]
 class Transcriber:
     """A bundle with its front end and decoder. Keeps nothing of a clip: threads may share one."""
 
-    def __init__(self, bundle: Bundle, frontend: Frontend, decoder: BeamDecoder) -> None:
+    def __init__(self, bundle: Bundle, frontend: Frontend, decoder: Decoder) -> None:
         self.bundle = bundle
         self.frontend = frontend
         self._decoder = decoder
@@ -41,14 +52,10 @@ class Transcriber:
     ) -> Transcriber:
         """Load a bundle by path or name, with its own settings unless others are given.
 
-        Raises what `Bundle.load` raises, and MissingPackageError without flashlight-text.
+        Raises what `Bundle.load` raises.
         """
         bundle = Bundle.load(model, precision=precision, device=device, threads=threads)
-        settings = bundle.info.decoder
-        lexicon = read_lexicon(bundle.folder / settings.lexicon, bundle.tokens)
-        lm = None if settings.lm is None else bundle.folder / settings.lm
-        beam = BeamDecoder(lexicon, len(bundle.tokens), lm, decoder or settings.options)
-        return cls(bundle, Frontend(frontend or bundle.info.frontend), beam)
+        return cls(bundle, Frontend(frontend or bundle.info.frontend), load_decoder(bundle, decoder))
 
     def transcribe(self, clip: Clip, sample_rate_hz: int = SAMPLE_RATE_HZ) -> Transcript:
         """Transcribe a path, the bytes of an audio file, or an array at ``sample_rate_hz``.
@@ -56,10 +63,9 @@ class Transcriber:
         Arrays are float in [-1, 1] or integer, ``(n,)`` or ``(n, channels)``. Raises AudioError for what
         cannot be read and OSError for what cannot be opened.
         """
-        if isinstance(clip, np.ndarray):
-            samples = audio.from_samples(clip, sample_rate_hz)
-        else:
-            samples = audio.decode(clip)
+        samples = (
+            audio.from_samples(clip, sample_rate_hz) if isinstance(clip, np.ndarray) else audio.decode(clip)
+        )
         prepared = self.frontend.prepare(samples)
         readings = [(segment.span, self.recognise(segment)) for segment in prepared.segments]
         return self.assemble(readings, prepared.clip, prepared.null_reason)
@@ -97,8 +103,23 @@ class Transcriber:
         return Word(word.text, Span(start, end), self.bundle.info.decoder.calibration(word.confidence))
 
 
+def load_decoder(bundle: Bundle, options: DecoderOptions | None = None) -> Decoder:
+    """The beam search with the bundle's lexicon and language model, with its own weights unless others are given.
+
+    Where flashlight-text has no wheel (Python 3.13 at present), the best path through the lexicon alone, with
+    a RuntimeWarning: it gives words, but without a language model more of them are wrong.
+    """
+    settings = bundle.info.decoder
+    lexicon = read_lexicon(bundle.folder / settings.lexicon, bundle.tokens)
+    lm = None if settings.lm is None else bundle.folder / settings.lm
+    try:
+        return BeamDecoder(lexicon, len(bundle.tokens), lm, options or settings.options)
+    except MissingPackageError as error:
+        warnings.warn(f"decoding without a language model: {error}", RuntimeWarning, stacklevel=2)
+        return LexiconBestPath(lexicon, len(bundle.tokens))
+
+
 def _alternatives(readings: Sequence[tuple[Span, list[Hypothesis]]]) -> tuple[str, ...]:
     """Other readings of the clip: those of its only segment. Of several segments there would be a product."""
     spoken = [hypotheses for _, hypotheses in readings if hypotheses]
     return tuple(hypothesis.text for hypothesis in spoken[0][1:]) if len(spoken) == 1 else ()
-

@@ -134,7 +134,8 @@ class Segmenter:
         span = None
         if self.speaking:
             start = self.open_start
-            assert start is not None and self._start is not None
+            assert start is not None
+            assert self._start is not None
             end = (self._start + self._speech_frames()) * self._frame_length + self._pad
             span = Span(start, end)
             self._floor = end
@@ -181,7 +182,7 @@ class NoVad:
 
     def open(self) -> Scorer:
         """A scorer that always answers 1."""
-        return lambda frame: 1.0
+        return _always
 
 
 class WebRtcVad:
@@ -228,6 +229,11 @@ class WebRtcVad:
             return sum(recent) / len(recent)
 
         return score
+
+
+def _always(frame: Samples) -> float:
+    del frame  # every frame alike
+    return 1.0
 
 
 def _frames(samples: int, frame_length: int) -> int:

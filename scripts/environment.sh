@@ -3,7 +3,7 @@
 # find_python: the interpreter to use, on stdout. $PYTHON if set; else the first that suits.
 # flashlight-text publishes no wheels for 3.13 and later, so an older one is preferred where there is one.
 find_python() {
-    local candidate fallback=
+    local candidate found fallback=
     local candidates=(python3 python3.12 python3.11)
     [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
     for candidate in "${candidates[@]}"; do
@@ -14,11 +14,12 @@ find_python() {
     done
     if [[ -z $fallback ]]; then
         candidate=${PYTHON:-python3}
-        echo "$candidate is $("$candidate" --version 2>&1 || echo missing); expected Python 3.11 or newer." \
-            "Name one: PYTHON=/path/to/python bash $0" >&2
+        found=$({ "$candidate" --version; } 2>/dev/null) || found="not here"
+        echo "$candidate: $found; expected Python 3.11 or 3.12." \
+            "Install it, or name one: PYTHON=/path/to/python bash $0" >&2
         return 2
     fi
-    echo "$fallback is newer than 3.12: pip may have to build flashlight-text from source." >&2
+    echo "$fallback is newer than 3.12, and flashlight-text has no ready-made package for it." >&2
     echo "$fallback"
 }
 

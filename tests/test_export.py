@@ -10,8 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs voicesearch[train]")
 pytest.importorskip("onnx", reason="needs voicesearch[train]")
 
-from asr.bundle import Bundle  # noqa: E402  # after the skips
-from asr.bundle import DecoderSettings  # noqa: E402
+from asr.bundle import Bundle, DecoderSettings  # noqa: E402  # after the skips
 from asr.confidence import Calibration  # noqa: E402
 from asr.decode import DecoderOptions  # noqa: E402
 from asr.errors import BundleDigestError, BundleError, DeviceError, OptionError  # noqa: E402

@@ -27,7 +27,9 @@ def test_log_mel_equals_kaldi(level: float) -> None:
     """Every bin of every frame agrees with kaldi-native-fbank within 1e-3, quiet or loud."""
     rng = np.random.default_rng(1)
     time = np.arange(24_321) / 16_000
-    samples = (level * (rng.standard_normal(len(time)) + 0.3 + np.sin(2 * np.pi * 700 * time))).astype(np.float32)
+    samples = (level * (rng.standard_normal(len(time)) + 0.3 + np.sin(2 * np.pi * 700 * time))).astype(
+        np.float32
+    )
     ours = LogMel().log_mel(torch.from_numpy(samples)[None])[0].T.numpy()
     expected = kaldi_fbank(samples)
     assert ours.shape == expected.shape

@@ -35,7 +35,9 @@ def test_continuous_sound_has_its_rms_as_active_level() -> None:
 
 def test_pauses_do_not_lower_the_active_level() -> None:
     """Two seconds of tone in eight of silence: the RMS falls by 7 dB, the active level by under one."""
-    padded = np.concatenate([np.zeros(3 * RATE, dtype=np.float32), tone(2.0), np.zeros(5 * RATE, dtype=np.float32)])
+    padded = np.concatenate(
+        [np.zeros(3 * RATE, dtype=np.float32), tone(2.0), np.zeros(5 * RATE, dtype=np.float32)]
+    )
     assert rms_dbfs(padded) == pytest.approx(rms_dbfs(tone(2.0)) - 7.0, abs=0.1)
     assert active_speech_level(padded) == pytest.approx(rms_dbfs(tone(2.0)), abs=0.9)
 

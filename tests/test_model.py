@@ -75,4 +75,6 @@ def test_checkpoint_round_trip(model: AcousticModel, tmp_path: Path) -> None:
         assert torch.equal(value, model.state_dict()[name])
     checkpoint.save_half(tmp_path / "half.pt", model)
     half = checkpoint.build(checkpoint.load(tmp_path / "half.pt")).state_dict()
-    assert all(torch.allclose(half[name], value, rtol=1e-3, atol=1e-4) for name, value in model.state_dict().items())
+    assert all(
+        torch.allclose(half[name], value, rtol=1e-3, atol=1e-4) for name, value in model.state_dict().items()
+    )

@@ -20,7 +20,9 @@ from asr.train.model import ModelOptions  # noqa: E402
 from asr.train.validate import phone_error_rates  # noqa: E402
 
 RATE = 16_000
-TINY = ModelOptions(width=32, heads=2, feed_forward=64, blocks_half_rate=1, blocks_before=1, dropout=0.0, tokens=4)
+TINY = ModelOptions(
+    width=32, heads=2, feed_forward=64, blocks_half_rate=1, blocks_before=1, dropout=0.0, tokens=4
+)
 TONES = {"low": (1, 300.0), "middle": (2, 900.0), "high": (3, 2700.0)}
 
 
@@ -38,7 +40,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
                 pieces += [np.zeros(1600), 0.1 * np.sin(2 * np.pi * TONES[word][1] * time)]
             samples = np.concatenate([*pieces, np.zeros(1600)]) + rng.standard_normal() * 1e-4
             writer.add(
-                (samples * 32767).astype(np.int16), text=" ".join(words), speaker="s", set="toy", audio=str(index)
+                (samples * 32767).astype(np.int16),
+                text=" ".join(words),
+                speaker="s",
+                set="toy",
+                audio=str(index),
             )
     return Corpus(folder)
 
@@ -115,7 +121,12 @@ def test_batches_hold_the_seconds_asked_for(corpus: Corpus) -> None:
         assert batch.target_lengths.sum() == len(batch.targets)
         # 0.3 s a tone and 0.1 s at the end
         assert batch.lengths.tolist() == [4800 * n + 1600 for n in batch.target_lengths.tolist()]
-    again = [batch for batch, _ in zip(BatchStream([Source(corpus, 1.0, targets)], [], options, 1), range(20), strict=False)]
+    again = [
+        batch
+        for batch, _ in zip(
+            BatchStream([Source(corpus, 1.0, targets)], [], options, 1), range(20), strict=False
+        )
+    ]
     assert all(torch.equal(a.audio, b.audio) for a, b in zip(batches, again, strict=True))
 
 

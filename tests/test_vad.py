@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,7 +35,10 @@ def test_a_short_pause_does_not_split() -> None:
 
 def test_a_long_pause_splits() -> None:
     """A pause of min_silence_duration_ms ends the span; its end is where the silence began."""
-    assert spans_of([1.0] * 10 + [0.0] * 12 + [1.0] * 10) == [Span(0, 12 * FRAME), Span(20 * FRAME, 34 * FRAME)]
+    assert spans_of([1.0] * 10 + [0.0] * 12 + [1.0] * 10) == [
+        Span(0, 12 * FRAME),
+        Span(20 * FRAME, 34 * FRAME),
+    ]
 
 
 def test_a_blip_is_dropped() -> None:
@@ -59,7 +64,7 @@ def test_spans_are_ordered_and_disjoint(probabilities: list[float]) -> None:
     """Whatever the probabilities, spans come in order, do not overlap, and are not empty."""
     spans = spans_of(probabilities)
     assert all(len(span) > 0 for span in spans)
-    assert all(first.end <= second.start for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first.end <= second.start for first, second in itertools.pairwise(spans))
 
 
 @given(st.lists(st.sampled_from([0.0, 0.4, 0.6, 1.0]), max_size=400))

@@ -113,7 +113,7 @@ def table(report: dict[str, Any], latencies: list[Latency]) -> str:
         f"peak memory {report['peak_rss_bytes'] / 1e6:.0f} MB; "
         f"import {report['import_s']:.2f} s, load {report['load_s']:.2f} s",
         f"GEMM peak {report['gemm_peak_flops_per_s'] / 1e9:.0f} GFLOP/s, "
-        + (f"{100 * share:.0f} % of it reached" if share is not None else "share unknown for this model"),
+        + (f"{100 * share:.1f} % of it reached" if share is not None else "share unknown for this model"),
     ]
     return "\n".join(lines)
 

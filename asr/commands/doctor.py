@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import warnings
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,8 +22,12 @@ from asr.errors import AsrError
 from asr.transcribe import Transcriber
 from asr.transcript import SAMPLE_RATE_HZ, NullReason
 
-NEEDED = ("numpy", "onnxruntime", "soundfile", "soxr", "webrtcvad-wheels", "flashlight-text", "tqdm")
-OPTIONAL = {"torch": "voicesearch[train]", "silero-vad": "voicesearch[silero]"}
+NEEDED = ("numpy", "onnxruntime", "soundfile", "soxr", "webrtcvad-wheels", "tqdm")
+OPTIONAL = {
+    "flashlight-text": "without it more words are wrong: pip install flashlight-text, on Python before 3.13",
+    "torch": "only for training: pip install 'voicesearch[train]'",
+    "silero-vad": "only for --vad silero: pip install 'voicesearch[silero]'",
+}
 MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -67,10 +72,10 @@ def system_checks() -> list[Check]:
 
 
 def package_checks() -> list[Check]:
-    """Packages of the runtime, and those that only some verbs need."""
+    """Packages of the runtime, and those that it can do without."""
     return [
         *(_package(name, "fail", f"pip install {name}") for name in NEEDED),
-        *(_package(name, "warn", f"optional: pip install '{extra}'") for name, extra in OPTIONAL.items()),
+        *(_package(name, "warn", advice) for name, advice in OPTIONAL.items()),
     ]
 
 
@@ -88,7 +93,9 @@ def model_checks(model: str) -> list[Check]:
         info = bundle.read(folder)
         bundle.verify(folder, info)
         verified = Check("model", "ok", f"{info.identity} in {folder}, all digests right")
-        transcriber = Transcriber.load(model)
+        with warnings.catch_warnings():  # of flashlight-text, which has a line of its own
+            warnings.simplefilter("ignore", RuntimeWarning)
+            transcriber = Transcriber.load(model)
     except (AsrError, OSError) as error:
         return [Check("model", "fail", str(error), "voicesearch models pull SOURCE, or install again")]
     return [

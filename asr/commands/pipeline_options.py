@@ -5,11 +5,13 @@ An option that is not given keeps the bundle's own setting.
 
 from __future__ import annotations
 
+import warnings
 from argparse import ArgumentParser, Namespace
 from dataclasses import fields, replace
 from typing import Any
 
 from asr import bundle
+from asr.commands.progress import say
 from asr.frontend import VAD_NAMES
 from asr.transcribe import Transcriber
 from asr.vad import VadOptions
@@ -52,14 +54,19 @@ def load_transcriber(args: Namespace) -> Transcriber:
         info.frontend, vad_options=replace(info.frontend.vad_options, **given), **_given(args, ("vad",))
     )
     decoder = replace(info.decoder.options, **_given(args, ("beam_size",)))
-    return Transcriber.load(
-        args.model,
-        precision=args.precision,
-        device=args.device,
-        threads=args.threads,
-        frontend=frontend,
-        decoder=decoder,
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        transcriber = Transcriber.load(
+            args.model,
+            precision=args.precision,
+            device=args.device,
+            threads=args.threads,
+            frontend=frontend,
+            decoder=decoder,
+        )
+    for warning in caught:  # a person needs the message, not the line of code
+        say(f"warning: {warning.message}")
+    return transcriber
 
 
 def _given(args: Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def say(message: str) -> None:
 
 
 def progress(items: Sequence[Item], unit: str, results_on_stdout: bool) -> Iterable[Item]:
-    """The items; with a bar on stderr if that is a terminal, there are several, and no results mix with it."""
+    """The items, with a bar on stderr if it is a terminal, there are several, and no results mix with it."""
     mixed = results_on_stdout and sys.stdout.isatty()
     if len(items) < 2 or mixed or not sys.stderr.isatty():
         return items

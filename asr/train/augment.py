@@ -58,7 +58,7 @@ def augment(samples: Samples, noises: Sequence[Samples], options: AugmentOptions
     if rng.random() < options.clip:
         samples = np.clip(samples * np.float32(10 ** (rng.uniform(6, 26) / 20)), -1.0, 1.0)
         samples = samples * np.float32(0.05 / (np.sqrt(np.mean(samples**2)) + 1e-6))
-    return samples * np.float32(10.0 ** (rng.uniform(*options.level_db) / 20.0))
+    return np.asarray(samples * 10.0 ** (rng.uniform(*options.level_db) / 20.0), dtype=np.float32)
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
@@ -71,7 +71,7 @@ def pad_edges(samples: Samples, options: AugmentOptions, rng: Generator) -> Samp
     low, high = options.edge_ms
     before, after = rng.integers(low * 16, high * 16 + 1, size=2)
     floor = np.float32(10.0 ** (rng.uniform(-90.0, -60.0) / 20.0))
-    padded = rng.standard_normal(len(samples) + before + after, dtype=np.float32) * floor
+    padded: Samples = rng.standard_normal(len(samples) + before + after, dtype=np.float32) * floor
     padded[before : before + len(samples)] += samples
     return padded
 
@@ -86,7 +86,7 @@ def reverberate(samples: Samples, t60_s: float, rng: Generator) -> Samples:
     tail *= np.float32(10.0 ** (-ratio_db / 20.0) / (np.sqrt(np.sum(tail**2)) + 1e-9))
     tail[0] += 1.0
     wet = fftconvolve(samples, tail)[: len(samples)].astype(np.float32)
-    return wet * np.float32(_rms(samples) / (_rms(wet) + 1e-9))
+    return _at_level(wet, samples)
 
 
 def colour(samples: Samples, rng: Generator) -> Samples:
@@ -99,7 +99,7 @@ def colour(samples: Samples, rng: Generator) -> Samples:
         return np.pad(wide, (0, max(0, len(samples) - len(wide))))[: len(samples)].astype(np.float32)
     tilt = rng.uniform(-0.7, 0.7)
     tilted = lfilter([1.0, tilt], [1.0], samples).astype(np.float32)
-    return tilted * np.float32(_rms(samples) / (_rms(tilted) + 1e-9))
+    return _at_level(tilted, samples)
 
 
 def mix(samples: Samples, noise: Samples, snr_db: float, rng: Generator) -> Samples:
@@ -107,7 +107,7 @@ def mix(samples: Samples, noise: Samples, snr_db: float, rng: Generator) -> Samp
     start = int(rng.integers(len(noise)))
     stretch = np.resize(np.roll(noise, -start) if len(noise) <= len(samples) else noise[start:], len(samples))
     gain = _rms(samples) / (_rms(stretch) + 1e-6) * 10.0 ** (-snr_db / 20.0)
-    return samples + stretch * np.float32(gain)
+    return np.asarray(samples + stretch * gain, dtype=np.float32)
 
 
 def coloured_noise(rng: Generator, length: int = 5 * SAMPLE_RATE_HZ) -> Samples:
@@ -125,7 +125,7 @@ def coloured_noise(rng: Generator, length: int = 5 * SAMPLE_RATE_HZ) -> Samples:
         spectrum /= np.maximum(np.arange(len(spectrum)), 1.0) ** (kind / 2.0)
         noise = np.fft.irfft(spectrum, length)
     noise = np.asarray(noise, dtype=np.float32)
-    return noise / np.float32(_rms(noise) + 1e-9)
+    return np.asarray(noise / (_rms(noise) + 1e-9), dtype=np.float32)
 
 
 def spec_augment(features: Tensor, counts: Tensor, options: AugmentOptions, rng: Generator) -> Tensor:
@@ -155,7 +155,9 @@ def _mu_law(samples: Samples) -> Samples:
     return np.asarray(expanded, dtype=np.float32)
 
 
+def _at_level(samples: Samples, reference: Samples) -> Samples:
+    return np.asarray(samples * (_rms(reference) / (_rms(samples) + 1e-9)), dtype=np.float32)
+
+
 def _rms(samples: Samples) -> float:
     return float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
-
-

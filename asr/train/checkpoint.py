@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ def save(path: Path, model: AcousticModel, **state: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save({"options": asdict(model.options), "model": model.state_dict(), **state}, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -36,5 +35,6 @@ def build(state: dict[str, Any]) -> AcousticModel:
 def save_half(path: Path, model: AcousticModel) -> None:
     """The weights alone, in float16: what is published for fine-tuning."""
     torch.save(
-        {"options": asdict(model.options), "model": {k: v.half() for k, v in model.state_dict().items()}}, path
+        {"options": asdict(model.options), "model": {k: v.half() for k, v in model.state_dict().items()}},
+        path,
     )

@@ -54,7 +54,8 @@ class CorpusWriter:
         phones: Sequence[str] | None = None,
     ) -> None:
         """Append one clip (int16, shape ``(n,)``, 16 kHz)."""
-        assert samples.dtype == np.int16 and samples.ndim == 1, (samples.dtype, samples.shape)
+        assert samples.dtype == np.int16, samples.dtype
+        assert samples.ndim == 1, samples.shape
         self._samples.write(samples.astype("<i2", copy=False).tobytes())
         entry = Entry(
             self._offset, len(samples), text, None if phones is None else tuple(phones), speaker, set, audio

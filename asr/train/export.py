@@ -46,7 +46,9 @@ def export_fp32(model: AcousticModel, path: Path) -> None:
             dynamo=False,
         )
     worst = parity(model, path)
-    assert worst <= PARITY, f"torch and ONNX differ by {worst:.2e} in log-probabilities; {PARITY} is the limit"
+    assert worst <= PARITY, (
+        f"torch and ONNX differ by {worst:.2e} in log-probabilities; {PARITY} is the limit"
+    )
 
 
 def parity(model: AcousticModel, path: Path, seed: int = 0) -> float:

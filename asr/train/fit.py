@@ -1,8 +1,9 @@
 """The training loop. One loop, all of it visible here.
 
-The schedule follows the share of the budget that is spent. The budget is time, rather than a number of steps: a
-run on a busy or unknown machine still decays its learning rate to zero in time. ``steps`` makes a run repeatable. A run may be stopped at any moment and goes on
-from its last checkpoint. Several processes (``torchrun``) average their gradients over gloo or NCCL.
+The schedule follows the share of the budget that is spent. The budget is time, rather than a number of steps:
+a run on a busy or unknown machine still decays its learning rate to zero in time; ``steps`` makes a run
+repeatable. A run may be stopped at any moment and goes on from its last checkpoint. Several processes
+(``torchrun``) average their gradients over gloo or NCCL.
 
 Optimiser: Muon (Jordan 2024; scaled to AdamW's update size, Liu et al. 2025) for the matrices of the blocks,
 AdamW for the rest.
@@ -134,9 +135,7 @@ def learning_rate(progress: float, options: FitOptions) -> float:
     return options.peak_learning_rate * max(min(rise, fall), 1e-3)
 
 
-def ctc_losses(
-    final: Tensor, middle: Tensor, counts: Tensor, batch: Batch, middle_weight: float
-) -> Tensor:
+def ctc_losses(final: Tensor, middle: Tensor, counts: Tensor, batch: Batch, middle_weight: float) -> Tensor:
     """CTC per target token, summed over both heads; utterances that cannot be aligned count nothing."""
 
     def loss(logits: Tensor) -> Tensor:
@@ -178,15 +177,14 @@ def _step(
 
 
 def _optimisers(model: AcousticModel, options: FitOptions) -> list[torch.optim.Optimizer]:
-    matrices, rest = [], []
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         in_block = name.startswith(("before.", "half_rate.", "after.")) or name == "expand.weight"
         (matrices if options.muon and in_block and parameter.ndim == 2 else rest).append(parameter)
     rate = options.peak_learning_rate
     optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(
-            rest, lr=rate, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True
-        )
+        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True)
     ]
     if matrices:
         optimisers.append(
@@ -198,7 +196,11 @@ def _optimisers(model: AcousticModel, options: FitOptions) -> list[torch.optim.O
 
 
 def _batches(
-    options: FitOptions, sources: Sequence[Source], noises: Sequence[Samples], state: dict[str, Any], rank: int
+    options: FitOptions,
+    sources: Sequence[Source],
+    noises: Sequence[Samples],
+    state: dict[str, Any],
+    rank: int,
 ) -> Iterator[Any]:
     """Endless functions from progress to a batch: the first part of a run draws short clips only."""
     seed = options.seed + 1000 * rank + 7919 * state["step"]
@@ -209,7 +211,12 @@ def _batches(
 
 
 def _stream(
-    options: BatchOptions, sources: Sequence[Source], noises: Sequence[Samples], seed: int, *, max_clip_s: float
+    options: BatchOptions,
+    sources: Sequence[Source],
+    noises: Sequence[Samples],
+    seed: int,
+    *,
+    max_clip_s: float,
 ) -> Iterator[Batch]:
     from dataclasses import replace
 
@@ -271,5 +278,3 @@ def _average_gradients(model: nn.Module, processes: int) -> None:
     for gradient in gradients:
         gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
         offset += gradient.numel()
-
-

@@ -97,7 +97,8 @@ class Front(nn.Module):
         x = x * valid(counts, x.shape[3]).view(x.shape[0], 1, 1, x.shape[3])
         x = functional.silu(self.mix(self.second(x)))
         counts = (counts + 1) // 2
-        return self.norm(self.project(x.permute(0, 3, 1, 2).flatten(2))), counts
+        projected: Tensor = self.norm(self.project(x.permute(0, 3, 1, 2).flatten(2)))
+        return projected, counts
 
 
 class Block(nn.Module):
@@ -118,7 +119,8 @@ class Block(nn.Module):
         x = x + self.dropout(self.attention(x, mask))
         x = x + self.dropout(self.convolution(x, mask))
         x = x + 0.5 * self.dropout(self.feed_out(x))
-        return self.norm(x)
+        normalised: Tensor = self.norm(x)
+        return normalised
 
 
 class FeedForward(nn.Module):
@@ -133,7 +135,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, frames, width)`` -> the same shape."""
-        return self.fall(self.dropout(functional.silu(self.rise(self.norm(x)))))
+        out: Tensor = self.fall(self.dropout(functional.silu(self.rise(self.norm(x)))))
+        return out
 
 
 class Attention(nn.Module):
@@ -159,7 +162,8 @@ class Attention(nn.Module):
             value,
             attn_mask=bias[:, None, None, :],
         )
-        return self.out(mixed.transpose(1, 2).reshape(batch, frames, width))
+        out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, frames, width))
+        return out
 
 
 class Convolution(nn.Module):
@@ -179,7 +183,8 @@ class Convolution(nn.Module):
         """``(batch, frames, width)``, ``(batch, frames)`` -> ``(batch, frames, width)``."""
         x = functional.glu(self.rise(self.norm(x))) * mask.unsqueeze(2)
         x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
-        return self.fall(functional.silu(self.inner_norm(x)))
+        out: Tensor = self.fall(functional.silu(self.inner_norm(x)))
+        return out
 
 
 class ChannelDropout(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +50,7 @@ def read_manifest(path: Path) -> list[Utterance]:
     return rows
 
 
-def prepare_manifest(
-    utterances: Iterable[Utterance],
-    folder: Path,
-    frontend: Frontend,
-    *,
-    keep_text: Callable[[str], bool] = lambda text: True,
-) -> Counter[str]:
+def prepare_manifest(utterances: Iterable[Utterance], folder: Path, frontend: Frontend) -> Counter[str]:
     """Write the corpus ``folder`` from a manifest; returns how many clips were kept and why others were not."""
     outcome: Counter[str] = Counter()
     with CorpusWriter(folder) as writer:
@@ -67,7 +61,7 @@ def prepare_manifest(
                 outcome[type(error).__name__] += 1
                 continue
             levelled = _speech_of(samples, frontend)
-            reason = _reject(levelled, utterance.text, keep_text)
+            reason = _reject(levelled, utterance.text)
             outcome[reason or "kept"] += 1
             if reason is None and levelled is not None:
                 writer.add(
@@ -87,7 +81,7 @@ def prepare_corpus(source: Corpus, folder: Path, frontend: Frontend) -> Counter[
         for entry in source.entries:
             samples = source.samples(entry).astype(np.float32) / 32768.0
             levelled = _speech_of(samples, frontend)
-            reason = _reject(levelled, entry.text, lambda text: True)
+            reason = _reject(levelled, entry.text)
             outcome[reason or "kept"] += 1
             if reason is None and levelled is not None:
                 writer.add(
@@ -106,14 +100,14 @@ def prepare_noise(utterances: Iterable[Utterance], folder: Path) -> Counter[str]
     outcome: Counter[str] = Counter()
     with CorpusWriter(folder) as writer:
         for utterance in utterances:
-            samples = np.trim_zeros(audio.decode(utterance.audio))  # a fifth of ESC-10 ends in digital silence
+            samples = np.trim_zeros(
+                audio.decode(utterance.audio)
+            )  # a fifth of ESC-10 ends in digital silence
             if len(samples) == 0:
                 outcome["silent"] += 1
                 continue
             outcome["kept"] += 1
-            writer.add(
-                _to_int16(samples), text="", speaker="", set=utterance.set, audio=utterance.audio.name
-            )
+            writer.add(_to_int16(samples), text="", speaker="", set=utterance.set, audio=utterance.audio.name)
     return outcome
 
 
@@ -122,17 +116,13 @@ def _speech_of(samples: NDArray[np.float32], frontend: Frontend) -> NDArray[np.f
     return np.concatenate([segment.samples for segment in segments]) if segments else None
 
 
-def _reject(
-    samples: NDArray[np.float32] | None, text: str, keep_text: Callable[[str], bool]
-) -> str | None:
+def _reject(samples: NDArray[np.float32] | None, text: str) -> str | None:
     if samples is None:
         return "no speech found"
     if len(text) / (len(samples) / 16_000) > MAX_CHARACTERS_PER_SECOND:
         return "text too long for the clip"
-    return None if keep_text(text) else "text refused"
+    return None
 
 
 def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
-
-

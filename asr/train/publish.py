@@ -37,7 +37,9 @@ def publish(release: Release, models: Mapping[str, Path], words: Iterable[Path],
     ``words`` are the lexicon and language model files. Returns the path of ``bundle.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokens.txt").write_text("".join(f"{token}\n" for token in release.tokens), encoding="utf-8")
-    names = {precision: "model.onnx" if precision == "fp32" else f"model.{precision}.onnx" for precision in models}
+    names = {
+        precision: "model.onnx" if precision == "fp32" else f"model.{precision}.onnx" for precision in models
+    }
     for precision, source in models.items():
         _copy(source, folder / names[precision])
     for source in words:

@@ -71,5 +71,6 @@ def _sources(
     corpora = [Corpus(folder) for folder in folders]
     seconds = [sum(entry.length for entry in corpus.entries) for corpus in corpora]
     return [
-        Source(corpus, share * own / sum(seconds), targets) for corpus, own in zip(corpora, seconds, strict=True)
+        Source(corpus, share * own / sum(seconds), targets)
+        for corpus, own in zip(corpora, seconds, strict=True)
     ]

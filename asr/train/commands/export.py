@@ -46,7 +46,9 @@ def _run(args: argparse.Namespace) -> int:
         options=DecoderOptions(),
         calibration=Calibration(),
     )
-    if (args.folder / "bundle.json").exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
+    if (
+        args.folder / "bundle.json"
+    ).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
         decoder = read(args.folder).decoder
     training: dict[str, Any] = {}
     if args.training is not None:

@@ -22,8 +22,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dev", type=Path, required=True, help="corpus to measure the phone error rate on")
     parser.add_argument("--noise", type=Path, required=True, help="corpus of noise")
     parser.add_argument("--dictionary", type=Path, required=True, help="cmudict.xz")
-    parser.add_argument("--real-share", type=float, default=0.65, help="of the audio drawn (default %(default)s)")
-    parser.add_argument("--minutes", type=float, required=True, help="time budget; the learning rate ends at 0")
+    parser.add_argument(
+        "--real-share", type=float, default=0.65, help="of the audio drawn (default %(default)s)"
+    )
+    parser.add_argument(
+        "--minutes", type=float, required=True, help="time budget; the learning rate ends at 0"
+    )
     parser.add_argument("--batch-s", type=float, default=90.0, help="audio per batch (default %(default)s s)")
     parser.add_argument("--peak-learning-rate", type=float, default=2e-3, help="default %(default)s")
     parser.add_argument("--hold-until", type=float, default=0.3, help="share of the budget before the decay")
@@ -32,7 +36,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dropout", type=float, default=0.1, help="channel dropout (default %(default)s)")
     parser.add_argument("--initial", type=Path, help="checkpoint to start from (fine-tuning)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="of torch in this process (default %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of torch in this process (default %(default)s)"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
 
 

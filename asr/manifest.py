@@ -23,9 +23,10 @@ class Reference:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def read_manifest(path: Path, limit: int | None = None) -> list[Reference]:
+def read_manifest(path: Path, limit: int | None = None, *, spoken: bool = True) -> list[Reference]:
     """The first ``limit`` rows of a manifest (default all); blank lines are skipped.
 
+    Manifests of noise, or of speech nobody has transcribed, are read with ``spoken=False``: text is then "".
     Raises OptionError naming the line that is not such a row, OSError if there is no such file.
     """
     if limit is not None and limit < 1:
@@ -36,16 +37,17 @@ def read_manifest(path: Path, limit: int | None = None) -> list[Reference]:
             if len(references) == limit:
                 break
             if line.strip():
-                references.append(_reference(line, path, number))
+                references.append(_reference(line, path, number, spoken))
     if not references:
         raise OptionError(f"{path} has no rows; expected JSON lines with audio and text")
     return references
 
 
-def _reference(line: str, path: Path, number: int) -> Reference:
+def _reference(line: str, path: Path, number: int, spoken: bool) -> Reference:
     try:
         values = json.loads(line)
-        audio, text = values.pop("audio"), values.pop("text")
+        audio = values.pop("audio")
+        text = values.pop("text") if spoken else values.pop("text", "")
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise OptionError(
             f"{path}, line {number}: expected a JSON object with audio and text, got {line[:60].strip()!r}"

@@ -6,10 +6,8 @@ left out silently. The pauses that the front end removes are removed here as wel
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,58 +16,32 @@ from numpy.typing import NDArray
 from asr import audio
 from asr.errors import AsrError
 from asr.frontend import Frontend
+from asr.manifest import Reference
 from asr.train.corpus import Corpus, CorpusWriter
 
 MAX_CHARACTERS_PER_SECOND = 35.0  # twice the fastest speech: beyond it the text is not of this clip
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """A row of a manifest; ``audio`` is resolved against the manifest's folder."""
-
-    audio: Path
-    text: str
-    speaker: str
-    set: str
-
-
-def read_manifest(path: Path) -> list[Utterance]:
-    """Rows of a JSON-lines manifest (see docs: ``audio, text, speaker?, set?``). Noise rows have no text."""
-    rows = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            rows.append(
-                Utterance(
-                    path.parent / row["audio"],
-                    row.get("text", ""),
-                    row.get("speaker", ""),
-                    row.get("set", row.get("label", "")),
-                )
-            )
-    return rows
-
-
-def prepare_manifest(utterances: Iterable[Utterance], folder: Path, frontend: Frontend) -> Counter[str]:
+def prepare_manifest(references: Iterable[Reference], folder: Path, frontend: Frontend) -> Counter[str]:
     """Write the corpus ``folder`` from a manifest; returns how many clips were kept and why others were not."""
     outcome: Counter[str] = Counter()
     with CorpusWriter(folder) as writer:
-        for utterance in utterances:
+        for reference in references:
             try:
-                samples = audio.decode(utterance.audio)
+                samples = audio.decode(reference.path)
             except AsrError as error:
                 outcome[type(error).__name__] += 1
                 continue
             levelled = _speech_of(samples, frontend)
-            reason = _reject(levelled, utterance.text)
+            reason = _reject(levelled, reference.text)
             outcome[reason or "kept"] += 1
             if reason is None and levelled is not None:
                 writer.add(
                     _to_int16(levelled),
-                    text=utterance.text,
-                    speaker=utterance.speaker,
-                    set=utterance.set,
-                    audio=utterance.audio.name,
+                    text=reference.text,
+                    speaker=reference.values.get("speaker", ""),
+                    set=reference.values.get("set", reference.values.get("label", "")),
+                    audio=reference.path.name,
                 )
     return outcome
 
@@ -95,19 +67,23 @@ def prepare_corpus(source: Corpus, folder: Path, frontend: Frontend) -> Counter[
     return outcome
 
 
-def prepare_noise(utterances: Iterable[Utterance], folder: Path) -> Counter[str]:
+def prepare_noise(references: Iterable[Reference], folder: Path) -> Counter[str]:
     """Noise keeps its level and length: the augmentation scales it against speech."""
     outcome: Counter[str] = Counter()
     with CorpusWriter(folder) as writer:
-        for utterance in utterances:
-            samples = np.trim_zeros(
-                audio.decode(utterance.audio)
-            )  # a fifth of ESC-10 ends in digital silence
+        for reference in references:
+            samples = np.trim_zeros(audio.decode(reference.path))  # a fifth of ESC-10 ends in digital silence
             if len(samples) == 0:
                 outcome["silent"] += 1
                 continue
             outcome["kept"] += 1
-            writer.add(_to_int16(samples), text="", speaker="", set=utterance.set, audio=utterance.audio.name)
+            writer.add(
+                _to_int16(samples),
+                text="",
+                speaker="",
+                set=reference.values.get("set", reference.values.get("label", "")),
+                audio=reference.path.name,
+            )
     return outcome
 
 

@@ -20,7 +20,7 @@ from asr.bundle import Bundle
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
 from asr.frontend import Frontend
-from asr.train.prepare import Utterance
+from asr.manifest import Reference
 from asr.transcribe import Decoder, load_decoder
 from asr.wer import ErrorCounts, align, normalise
 
@@ -51,14 +51,15 @@ class Outcome:
         return sum(rates) / len(rates)
 
 
-def listen(bundle: Bundle, utterances: Iterable[Utterance]) -> list[Heard]:
+def listen(bundle: Bundle, references: Iterable[Reference]) -> list[Heard]:
     """Front end and acoustic model, once for each utterance."""
     frontend = Frontend(bundle.info.frontend)
     heard = []
-    for utterance in utterances:
-        segments = frontend.prepare(audio.decode(utterance.audio)).segments
+    for reference in references:
+        segments = frontend.prepare(audio.decode(reference.path)).segments
         log_probs = tuple(bundle.log_probs([segment.samples])[0] for segment in segments)
-        heard.append(Heard(utterance.set, tuple(normalise(utterance.text).split()), log_probs))
+        words = tuple(normalise(reference.text).split())
+        heard.append(Heard(reference.values.get("set", "all"), words, log_probs))
     return heard
 
 

@@ -1,0 +1,169 @@
+"""Putting one transcript together: times in the clip, calibrated confidence, and a reason for every null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]  # publishes no stubs
+
+from asr.audio import Samples
+from asr.bundle import BundleInfo, DecoderSettings
+from asr.confidence import Calibration
+from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
+from asr.errors import UnsupportedAudioError
+from asr.frontend import Frontend, FrontendOptions
+from asr.transcribe import Transcriber
+from asr.transcript import ClipStats, NullReason, Span, Word
+
+RATE = 16_000
+FRAME = 640  # samples a frame of the fake model
+CLIP = ClipStats(3.0, -26.0, 0.0, 40.0, 0.0, 0.6, 0.5, 0.5)
+CALIBRATION = Calibration(slope=2.0)  # 0.5 -> 1/2, 0.8 -> 16/17
+
+
+class FakeBundle:
+    """Knows its settings, and gives as many frames as the samples have."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        settings = DecoderSettings("lexicon.txt", None, DecoderOptions(), calibration)
+        self.info = BundleInfo("fake", "1", "en", FRAME, {}, FrontendOptions(), settings, "none", {})
+        self.batches: list[int] = []
+
+    def log_probs(self, segments: Sequence[Samples]) -> list[Samples]:
+        self.batches.append(len(segments))
+        return [np.zeros((len(segment) // FRAME, 1), dtype=np.float32) for segment in segments]
+
+
+class FakeDecoder:
+    """Hears one word that lasts the whole segment, and another reading of it."""
+
+    def decode(self, log_probs: Samples) -> list[Hypothesis]:
+        readings = [f"{text}{len(log_probs)}" for text in ("word", "ward")]
+        return [Hypothesis((HypothesisWord(text, 0, len(log_probs), 0.8),), 0.0) for text in readings]
+
+
+def fake(calibration: Calibration = CALIBRATION) -> Transcriber:
+    """A transcriber that takes every clip for one utterance."""
+    frontend = Frontend(FrontendOptions(vad="none"))
+    return Transcriber(FakeBundle(calibration), frontend, FakeDecoder())  # type: ignore[arg-type]
+
+
+def heard(*words: tuple[str, int, int], confidence: float = 0.8) -> Hypothesis:
+    """A hypothesis of words with their frames."""
+    return Hypothesis(tuple(HypothesisWord(*word, confidence) for word in words), -1.0)
+
+
+def sound(seconds: float) -> Samples:
+    return (np.random.default_rng(0).standard_normal(int(seconds * RATE)) * 0.05).astype(np.float32)
+
+
+def test_word_times_are_in_the_clip() -> None:
+    """Frames of 40 ms count from where the segment begins."""
+    readings = [(Span(8000, 32_000), [heard(("call", 2, 10), ("mum", 12, 20))])]
+    assert fake().assemble(readings, CLIP, None).words == (
+        Word("call", Span(8000 + 2 * FRAME, 8000 + 10 * FRAME), pytest.approx(16 / 17)),
+        Word("mum", Span(8000 + 12 * FRAME, 8000 + 20 * FRAME), pytest.approx(16 / 17)),
+    )
+
+
+def test_word_times_end_with_the_segment() -> None:
+    """The last frame is completed with zeros: a word in it ends where the samples do."""
+    readings = [(Span(100, 1000), [heard(("go", 0, 2), ("on", 2, 3))])]
+    words = fake().assemble(readings, CLIP, None).words
+    assert [word.span for word in words] == [Span(100, 1000), Span(1000, 1000)]
+
+
+def test_segments_are_joined() -> None:
+    """The words of all segments, in order, make the text; a segment without words adds nothing."""
+    readings = [
+        (Span(0, 16_000), [heard(("call", 0, 9))]),
+        (Span(20_000, 25_000), []),
+        (Span(32_000, 48_000), [heard(("mum", 0, 9), confidence=0.5)]),
+    ]
+    transcript = fake().assemble(readings, CLIP, None)
+    assert transcript.text == "call mum"
+    assert [word.span.start for word in transcript.words] == [0, 32_000]
+    assert transcript.confidence == pytest.approx((16 / 17 + 1 / 2) / 2)
+    assert (transcript.model, transcript.language, transcript.clip) == ("fake@1", "en", CLIP)
+
+
+def test_alternatives_are_those_of_the_only_segment() -> None:
+    """The other readings, best first; of two segments with words there are none."""
+    one = (Span(0, 16_000), [heard(("two", 0, 9)), heard(("to", 0, 9)), heard(("too", 0, 9))])
+    assert fake().assemble([one, (Span(20_000, 21_000), [])], CLIP, None).alternatives == ("to", "too")
+    assert fake().assemble([one, one], CLIP, None).alternatives == ()
+
+
+@pytest.mark.parametrize("readings", [[], [(Span(0, 16_000), [])]])
+def test_no_words_is_no_speech(readings: list[tuple[Span, list[Hypothesis]]]) -> None:
+    """Where the model finds no words there was no speech, whatever the detector heard."""
+    transcript = fake().assemble(readings, CLIP, None)
+    assert (transcript.text, transcript.words, transcript.confidence) == ("", (), 0.0)
+    assert transcript.null_reason is NullReason.NO_SPEECH
+
+
+@pytest.mark.parametrize("minimum", [0.5, 0.51])
+def test_below_the_minimum_is_low_confidence(minimum: float) -> None:
+    """A mean confidence of exactly the minimum is enough; under it the words are withheld, not the number."""
+    readings = [(Span(0, 16_000), [heard(("call", 0, 9), confidence=0.5)])]
+    transcript = fake(replace(CALIBRATION, minimum=minimum)).assemble(readings, CLIP, None)
+    assert transcript.confidence == 0.5
+    if minimum == 0.5:
+        assert (transcript.text, transcript.null_reason) == ("call", None)
+    else:
+        assert (transcript.text, transcript.words, transcript.alternatives) == ("", (), ())
+        assert transcript.null_reason is NullReason.LOW_CONFIDENCE
+
+
+@pytest.mark.parametrize("reason", list(NullReason))
+def test_a_reason_found_earlier_stands(reason: NullReason) -> None:
+    """What the front end refused stays refused."""
+    assert fake().assemble([], CLIP, reason).null_reason is reason
+
+
+def test_a_clip_goes_through_all_stages() -> None:
+    """Two seconds of sound are one segment of 50 frames, and one word from end to end of it."""
+    transcript = fake().transcribe(sound(2))
+    assert transcript.text == "word50"
+    assert transcript.words[0].span == Span(0, 2 * RATE)
+    assert transcript.alternatives == ("ward50",)
+    assert transcript.clip.duration_s == 2.0
+
+
+def test_an_array_is_resampled() -> None:
+    """Stereo int16 at 8 kHz is as long as mono float at 16 kHz."""
+    stereo = np.round(np.stack([sound(1), sound(1)], axis=1) * 32767).astype(np.int16)
+    assert fake().transcribe(stereo, 8000).words[0].span == Span(0, 2 * RATE)
+
+
+def test_bytes_and_paths_are_read(tmp_path: Path) -> None:
+    """A path, its string and the file's bytes give the same transcript."""
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, sound(1), RATE)
+    assert fake().transcribe(path) == fake().transcribe(str(path)) == fake().transcribe(path.read_bytes())
+
+
+def test_each_segment_is_recognised_alone() -> None:
+    """The model never sees two segments at once: its int8 activations are scaled over the batch."""
+    transcriber = fake()
+    transcriber.frontend.options = FrontendOptions(vad="webrtc")
+    segments = [transcriber.frontend.segment(sound(1), start) for start in (0, 20_000)]
+    assert [len(transcriber.recognise(segment)) for segment in segments] == [2, 2]
+    assert transcriber.bundle.batches == [1, 1]  # type: ignore[attr-defined]
+
+
+def test_nothing_is_asked_of_the_model_without_speech() -> None:
+    """A clip that is too short costs no inference."""
+    transcriber = fake()
+    assert transcriber.transcribe(sound(0.05)).null_reason is NullReason.TOO_SHORT
+    assert transcriber.bundle.batches == []  # type: ignore[attr-defined]
+
+
+def test_what_is_not_audio_is_refused() -> None:
+    """A typed error, no transcript."""
+    with pytest.raises(UnsupportedAudioError):
+        fake().transcribe(b"these bytes are text")

@@ -12,7 +12,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs voicesearch[train]")
 pytest.importorskip("scipy", reason="needs voicesearch[train]")
 
-from asr.train.augment import AugmentOptions, augment, change_speed, mix, reverberate, spec_augment  # noqa: E402
+from asr.train.augment import (  # noqa: E402  # after the skips
+    AugmentOptions,
+    augment,
+    change_pitch,
+    change_speed,
+    change_tempo,
+    mix,
+    reverberate,
+    spec_augment,
+)
 from asr.train.batches import BatchOptions, BatchStream, Source, collate  # noqa: E402
 from asr.train.corpus import Corpus, CorpusWriter, Entry  # noqa: E402
 from asr.train.fit import FitOptions, ctc_losses, fit, learning_rate  # noqa: E402
@@ -79,6 +88,21 @@ def test_speed_changes_the_duration() -> None:
     assert len(change_speed(np.zeros(RATE, dtype=np.float32), 1.25)) == pytest.approx(12_800, abs=16)
 
 
+def test_tempo_and_pitch_move_alone() -> None:
+    """A higher pitch keeps the duration and moves a tone; a higher tempo does the opposite."""
+    time = np.arange(RATE) / RATE
+    tone = (0.1 * np.sin(2 * np.pi * 500 * time)).astype(np.float32)
+
+    def peak_hz(samples: np.ndarray) -> float:
+        return float(np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples))
+
+    raised, faster = change_pitch(tone, 1.2), change_tempo(tone, 1.25)
+    assert len(raised) == pytest.approx(RATE, abs=64)
+    assert peak_hz(raised) == pytest.approx(600, abs=8)
+    assert len(faster) == pytest.approx(12_800, abs=64)
+    assert peak_hz(faster) == pytest.approx(500, abs=8)
+
+
 def test_reverberation_keeps_level_and_onset() -> None:
     """A room does not move the start of a clip nor its level."""
     rng = np.random.default_rng(0)
@@ -111,7 +135,9 @@ def test_spec_augment_zeroes_and_leaves_its_input() -> None:
 
 def test_batches_hold_the_seconds_asked_for(corpus: Corpus) -> None:
     """No batch is padded beyond batch_s; clips and targets belong together; the seed decides everything."""
-    plain = AugmentOptions(speed=0, reverb=0, noise=0, band=0, clip=0, level_db=(0, 0), edge_ms=(0, 0))
+    plain = AugmentOptions(
+        speed=0, stretch=0, reverb=0, noise=0, band=0, clip=0, level_db=(0, 0), edge_ms=(0, 0)
+    )
     options = BatchOptions(batch_s=5.0, join=0.0, no_speech=0.0, augment=plain)
     stream = BatchStream([Source(corpus, 1.0, targets)], [], options, seed=1)
     batches = [batch for batch, _ in zip(stream, range(20), strict=False)]
@@ -147,7 +173,9 @@ def test_clips_without_words_count_as_blank() -> None:
 
 def test_training_learns_and_resumes(corpus: Corpus, tmp_path: Path) -> None:
     """The loop lowers the phone error rate on the toy language, and a second call goes on where it stopped."""
-    plain = AugmentOptions(speed=0, reverb=0, noise=0, band=0, clip=0, time_masks=0, frequency_masks=0)
+    plain = AugmentOptions(
+        speed=0, stretch=0, reverb=0, noise=0, band=0, clip=0, time_masks=0, frequency_masks=0
+    )
     options = FitOptions(
         minutes=10,
         steps=200,

@@ -6,12 +6,12 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs voicesearch[train]")
 
-import numpy as np  # noqa: E402  # after the skip
+import numpy as np  # after the skip
 
-from asr.confidence import Calibration  # noqa: E402
-from asr.decode import DecoderOptions, Hypothesis, HypothesisWord  # noqa: E402
-from asr.train.tune import Heard, Outcome, calibrate, errors, expected_calibration_error  # noqa: E402
-from asr.wer import ErrorCounts  # noqa: E402
+from asr.confidence import Calibration
+from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
+from asr.train.tune import Heard, Outcome, calibrate, errors, expected_calibration_error
+from asr.wer import ErrorCounts
 
 
 class Scripted:

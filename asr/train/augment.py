@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import librosa
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class AugmentOptions:
 
     speed: float = 0.6
     speed_range: tuple[float, float] = (0.87, 1.15)
+    stretch: float = 0.03  # tempo or pitch alone: a phase vocoder costs 20 ms a clip
+    stretch_range: tuple[float, float] = (0.8, 1.25)
     reverb: float = 0.3
     reverb_t60_s: tuple[float, float] = (0.1, 0.8)
     noise: float = 0.5
@@ -46,6 +49,9 @@ def augment(samples: Samples, noises: Sequence[Samples], options: AugmentOptions
     """One random version of a levelled clip (float32, ``(n,)``, 16 kHz)."""
     if rng.random() < options.speed:
         samples = change_speed(samples, rng.uniform(*options.speed_range))
+    if rng.random() < options.stretch:
+        factor = rng.uniform(*options.stretch_range)
+        samples = change_tempo(samples, factor) if rng.random() < 0.5 else change_pitch(samples, factor)
     samples = pad_edges(samples, options, rng)
     if rng.random() < options.reverb:
         samples = reverberate(samples, rng.uniform(*options.reverb_t60_s), rng)
@@ -64,6 +70,16 @@ def augment(samples: Samples, noises: Sequence[Samples], options: AugmentOptions
 def change_speed(samples: Samples, factor: float) -> Samples:
     """Play ``factor`` times faster: tempo, pitch and formants all move."""
     return np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ * factor, SAMPLE_RATE_HZ, quality="LQ"))
+
+
+def change_tempo(samples: Samples, factor: float) -> Samples:
+    """Speak ``factor`` times faster at the same pitch (phase vocoder)."""
+    return np.asarray(librosa.effects.time_stretch(samples, rate=factor, n_fft=512), dtype=np.float32)
+
+
+def change_pitch(samples: Samples, factor: float) -> Samples:
+    """Raise pitch and formants by ``factor`` at the same tempo: a shorter or longer vocal tract."""
+    return change_speed(change_tempo(samples, 1.0 / factor), factor)
 
 
 def pad_edges(samples: Samples, options: AugmentOptions, rng: Generator) -> Samples:

@@ -34,6 +34,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--short-until", type=float, default=0.06, help="share with short clips only")
     parser.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
     parser.add_argument("--dropout", type=float, default=0.1, help="channel dropout (default %(default)s)")
+    parser.add_argument("--checkpoint-every-s", type=float, default=120.0, help="default %(default)s s")
     parser.add_argument("--initial", type=Path, help="checkpoint to start from (fine-tuning)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -48,6 +49,7 @@ def _run(args: argparse.Namespace) -> int:
         minutes=args.minutes,
         peak_learning_rate=args.peak_learning_rate,
         hold_until=args.hold_until,
+        checkpoint_every_s=args.checkpoint_every_s,
         short_until=args.short_until,
         muon=args.optimiser == "muon",
         seed=args.seed,

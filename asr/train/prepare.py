@@ -1,4 +1,4 @@
-"""Manifest in, corpus out: every clip decoded and put through the same front end as in inference.
+"""Clips in, a corpus out: every clip put through the same front end as in inference.
 
 A clip that yields no speech, or whose text is too long for its sound, is left out and counted; nothing is
 left out silently. The pauses that the front end removes are removed here as well.
@@ -7,7 +7,8 @@ left out silently. The pauses that the front end removes are removed here as wel
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,87 +19,89 @@ from asr.errors import AsrError
 from asr.frontend import Frontend
 from asr.manifest import Reference
 from asr.train.corpus import Corpus, CorpusWriter
+from asr.transcript import SAMPLE_RATE_HZ
+
+Samples = NDArray[np.float32]
 
 MAX_CHARACTERS_PER_SECOND = 35.0  # twice the fastest speech: beyond it the text is not of this clip
 
 
-def prepare_manifest(references: Iterable[Reference], folder: Path, frontend: Frontend) -> Counter[str]:
-    """Write the corpus ``folder`` from a manifest; returns how many clips were kept and why others were not."""
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip with what is known about it; ``samples`` is None where ``problem`` says why."""
+
+    samples: Samples | None
+    text: str
+    speaker: str
+    set: str
+    audio: str
+    phones: tuple[str, ...] | None = None
+    problem: str | None = None
+
+
+def clips_of_manifest(references: Iterable[Reference]) -> Iterator[Clip]:
+    """Decode the rows of a manifest. Noise rows have a ``label`` in place of a ``set``."""
+    for reference in references:
+        values = reference.values
+        samples, problem = None, None
+        try:
+            samples = audio.decode(reference.path)
+        except AsrError as error:
+            problem = type(error).__name__
+        subset = values.get("set", values.get("label", ""))
+        name = reference.path.name
+        yield Clip(samples, reference.text, values.get("speaker", ""), subset, name, problem=problem)
+
+
+def clips_of_corpus(corpus: Corpus) -> Iterator[Clip]:
+    """The clips of a corpus of raw clips, such as `asr.train.synthesis` writes."""
+    for entry in corpus.entries:
+        samples = corpus.samples(entry).astype(np.float32) / 32768.0
+        yield Clip(samples, entry.text, entry.speaker, entry.set, entry.audio, entry.phones)
+
+
+def write_corpus(clips: Iterable[Clip], folder: Path, keep: Callable[[Clip], Samples | str]) -> Counter[str]:
+    """Write the corpus ``folder``; returns how many clips were kept, and why others were not.
+
+    ``keep`` gives the samples to keep of a clip, or the reason for leaving it out.
+    """
     outcome: Counter[str] = Counter()
     with CorpusWriter(folder) as writer:
-        for reference in references:
-            try:
-                samples = audio.decode(reference.path)
-            except AsrError as error:
-                outcome[type(error).__name__] += 1
-                continue
-            levelled = _speech_of(samples, frontend)
-            reason = _reject(levelled, reference.text)
-            outcome[reason or "kept"] += 1
-            if reason is None and levelled is not None:
-                writer.add(
-                    _to_int16(levelled),
-                    text=reference.text,
-                    speaker=reference.values.get("speaker", ""),
-                    set=reference.values.get("set", reference.values.get("label", "")),
-                    audio=reference.path.name,
-                )
-    return outcome
-
-
-def prepare_corpus(source: Corpus, folder: Path, frontend: Frontend) -> Counter[str]:
-    """The same for a corpus of raw clips, such as `asr.train.synthesis` writes."""
-    outcome: Counter[str] = Counter()
-    with CorpusWriter(folder) as writer:
-        for entry in source.entries:
-            samples = source.samples(entry).astype(np.float32) / 32768.0
-            levelled = _speech_of(samples, frontend)
-            reason = _reject(levelled, entry.text)
-            outcome[reason or "kept"] += 1
-            if reason is None and levelled is not None:
-                writer.add(
-                    _to_int16(levelled),
-                    text=entry.text,
-                    phones=entry.phones,
-                    speaker=entry.speaker,
-                    set=entry.set,
-                    audio=entry.audio,
-                )
-    return outcome
-
-
-def prepare_noise(references: Iterable[Reference], folder: Path) -> Counter[str]:
-    """Noise keeps its level and length: the augmentation scales it against speech."""
-    outcome: Counter[str] = Counter()
-    with CorpusWriter(folder) as writer:
-        for reference in references:
-            samples = np.trim_zeros(audio.decode(reference.path))  # a fifth of ESC-10 ends in digital silence
-            if len(samples) == 0:
-                outcome["silent"] += 1
+        for clip in clips:
+            kept = clip.problem or keep(clip)
+            if isinstance(kept, str):
+                outcome[kept] += 1
                 continue
             outcome["kept"] += 1
             writer.add(
-                _to_int16(samples),
-                text="",
-                speaker="",
-                set=reference.values.get("set", reference.values.get("label", "")),
-                audio=reference.path.name,
+                np.clip(np.round(kept * 32768.0), -32768, 32767).astype(np.int16),
+                text=clip.text,
+                phones=clip.phones,
+                speaker=clip.speaker,
+                set=clip.set,
+                audio=clip.audio,
             )
     return outcome
 
 
-def _speech_of(samples: NDArray[np.float32], frontend: Frontend) -> NDArray[np.float32] | None:
-    segments = frontend.prepare(samples).segments
-    return np.concatenate([segment.samples for segment in segments]) if segments else None
+def keep_speech(frontend: Frontend) -> Callable[[Clip], Samples | str]:
+    """Keep what the front end hands to the model, its segments end to end."""
+
+    def keep(clip: Clip) -> Samples | str:
+        assert clip.samples is not None
+        segments = frontend.prepare(clip.samples).segments
+        if not segments:
+            return "no speech found"
+        speech = np.concatenate([segment.samples for segment in segments])
+        if len(clip.text) > MAX_CHARACTERS_PER_SECOND * len(speech) / SAMPLE_RATE_HZ:
+            return "text too long for the clip"
+        return speech
+
+    return keep
 
 
-def _reject(samples: NDArray[np.float32] | None, text: str) -> str | None:
-    if samples is None:
-        return "no speech found"
-    if len(text) / (len(samples) / 16_000) > MAX_CHARACTERS_PER_SECOND:
-        return "text too long for the clip"
-    return None
-
-
-def _to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
+def keep_sound(clip: Clip) -> Samples | str:
+    """Noise keeps its level and length, less digital silence at its ends: a fifth of ESC-10 is padded with it."""
+    assert clip.samples is not None
+    sound = np.trim_zeros(clip.samples)
+    return sound if len(sound) else "digital silence"

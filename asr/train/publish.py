@@ -10,10 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from asr.bundle import FORMAT, MANIFEST, DecoderSettings, file_digest
 from asr.frontend import FrontendOptions
+from asr.train.corpus import Corpus
 from asr.train.features import FRAME_SHIFT
-from asr.train.model import SUBSAMPLING
+from asr.train.model import SUBSAMPLING, AcousticModel
+from asr.transcript import SAMPLE_RATE_HZ
 
 FRAME_SAMPLES = FRAME_SHIFT * SUBSAMPLING  # 640: one output frame is 40 ms
 
@@ -73,12 +78,33 @@ def amend(folder: Path, **sections: Any) -> None:
     path.write_text(json.dumps(values | sections, indent=1) + "\n", encoding="utf-8")
 
 
-def manifest_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 over the indexes of the corpora that a model was trained on, in order."""
+def describe_training(model: AcousticModel, corpora: Sequence[Path]) -> dict[str, Any]:
+    """The ``training`` section: hours and clips of each set, a digest of all indexes, the network's size and cost."""
     digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    sets: dict[str, dict[str, float]] = {}
+    for folder in corpora:
+        digest.update((folder / "index.jsonl").read_bytes())
+        for entry in Corpus(folder).entries:
+            tally = sets.setdefault(entry.set, {"clips": 0, "hours": 0.0})
+            tally["clips"] += 1
+            tally["hours"] += entry.length / SAMPLE_RATE_HZ / 3600
+    return {
+        "sets": {
+            name: {"clips": s["clips"], "hours": round(s["hours"], 2)} for name, s in sorted(sets.items())
+        },
+        "digest": digest.hexdigest(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "flops_per_audio_s": flops_per_audio_s(model),
+    }
+
+
+def flops_per_audio_s(model: AcousticModel, seconds: int = 10) -> int:
+    """Floating-point operations (a multiply-add is two) for a second of audio, averaged over a clip."""
+    model.eval()
+    audio = torch.zeros(1, seconds * SAMPLE_RATE_HZ)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(audio, torch.tensor([audio.shape[1]]))
+    return int(counter.get_total_flops()) // seconds
 
 
 def _copy(source: Path, target: Path) -> None:

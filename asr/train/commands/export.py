@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from asr.bundle import DecoderSettings, read
 from asr.commands.command import DONE, Command
@@ -16,7 +14,7 @@ from asr.frontend import FrontendOptions
 from asr.train import checkpoint
 from asr.train.export import convert_fp16, export_fp32, quantise_int8
 from asr.train.lexicon import TOKENS
-from asr.train.publish import Release, publish
+from asr.train.publish import Release, describe_training, publish
 
 PRECISIONS = ("int8", "fp32", "fp16")
 
@@ -34,7 +32,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["int8"],
         help="the first is the bundle's default (default int8)",
     )
-    parser.add_argument("--training", type=Path, help="JSON file that tells what the model was trained on")
+    parser.add_argument("--corpora", type=Path, nargs="*", default=[], help="what the model was trained on")
     parser.add_argument("--checkpoint-fp16", type=Path, help="also write the weights in half precision here")
 
 
@@ -50,9 +48,6 @@ def _run(args: argparse.Namespace) -> int:
         args.folder / "bundle.json"
     ).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
         decoder = read(args.folder).decoder
-    training: dict[str, Any] = {}
-    if args.training is not None:
-        training = json.loads(args.training.read_text(encoding="utf-8"))
     release = Release(
         name=args.name,
         language="en",
@@ -60,7 +55,7 @@ def _run(args: argparse.Namespace) -> int:
         frontend=FrontendOptions(),
         decoder=decoder,
         licence="Apache-2.0; trained on CC-BY-4.0 and other open speech, see training.sets for attribution",
-        training=training,
+        training=describe_training(model, args.corpora),
     )
     with tempfile.TemporaryDirectory() as temporary:
         made = {precision: Path(temporary) / f"{precision}.onnx" for precision in PRECISIONS}

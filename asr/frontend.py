@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from asr import loudness
 from asr.errors import OptionError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, ClipStats, NullReason, Span
-from asr.vad import NoVad, Vad, VadOptions, WebRtcVad, find_speech
+from asr.vad import NoVad, Vad, VadOptions, find_speech
+from asr.webrtc import WebRtcVad
 
 Samples = NDArray[np.float32]
 

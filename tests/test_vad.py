@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from asr.errors import OptionError
 from asr.transcript import Span
-from asr.vad import NoVad, Segmenter, Steadiness, VadOptions, WebRtcVad, find_speech, frame_probabilities
+from asr.vad import NoVad, Segmenter, VadOptions, find_speech, frame_probabilities
+from asr.webrtc import Steadiness, WebRtcVad
 
 FRAME = 160
 OPTIONS = VadOptions(min_speech_duration_ms=50, min_silence_duration_ms=100, speech_pad_ms=20)

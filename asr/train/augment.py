@@ -35,8 +35,10 @@ class AugmentOptions:
     reverb_t60_s: tuple[float, float] = (0.1, 0.8)
     noise: float = 0.5
     snr_db: tuple[float, float] = (0.0, 30.0)
-    band: float = 0.25
-    clip: float = 0.05
+    band: float = 0.35
+    telephone: float = 0.5  # of those, the telephone band; the others a tilt
+    clip: float = 0.12
+    clip_gain_db: tuple[float, float] = (10.0, 28.0)  # levelled speech starts to clip at about 12
     level_db: tuple[float, float] = (-6.0, 6.0)
     edge_ms: tuple[int, int] = (0, 250)
     time_masks: int = 3
@@ -56,13 +58,13 @@ def augment(samples: Samples, noises: Sequence[Samples], options: AugmentOptions
     if rng.random() < options.reverb:
         samples = reverberate(samples, rng.uniform(*options.reverb_t60_s), rng)
     if rng.random() < options.band:
-        samples = colour(samples, rng)
+        samples = telephone(samples, rng) if rng.random() < options.telephone else tilt(samples, rng)
     draw = rng.random()
     if noises and draw < options.noise:
         noise = noises[int(rng.integers(len(noises)))] if rng.random() < 0.8 else coloured_noise(rng)
         samples = mix(samples, noise, rng.uniform(*options.snr_db), rng)
     if rng.random() < options.clip:
-        samples = np.clip(samples * np.float32(10 ** (rng.uniform(6, 26) / 20)), -1.0, 1.0)
+        samples = np.clip(samples * np.float32(10 ** (rng.uniform(*options.clip_gain_db) / 20)), -1.0, 1.0)
         samples = samples * np.float32(0.05 / (np.sqrt(np.mean(samples**2)) + 1e-6))
     return np.asarray(samples * 10.0 ** (rng.uniform(*options.level_db) / 20.0), dtype=np.float32)
 
@@ -105,17 +107,18 @@ def reverberate(samples: Samples, t60_s: float, rng: Generator) -> Samples:
     return _at_level(wet, samples)
 
 
-def colour(samples: Samples, rng: Generator) -> Samples:
-    """A microphone or a line: first-order tilt, or a telephone band through 8 kHz sampling."""
-    if rng.random() < 0.4:
-        narrow = soxr.resample(samples, SAMPLE_RATE_HZ, 8000, quality="LQ")
-        if rng.random() < 0.5:  # G.711: eight bits on a logarithmic scale
-            narrow = _mu_law(narrow)
-        wide = np.asarray(soxr.resample(narrow, 8000, SAMPLE_RATE_HZ, quality="LQ"))
-        return np.pad(wide, (0, max(0, len(samples) - len(wide))))[: len(samples)].astype(np.float32)
-    tilt = rng.uniform(-0.7, 0.7)
-    tilted = lfilter([1.0, tilt], [1.0], samples).astype(np.float32)
-    return _at_level(tilted, samples)
+def telephone(samples: Samples, rng: Generator) -> Samples:
+    """Through 8 kHz sampling, half the time also through G.711's eight logarithmic bits."""
+    narrow = np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ, 8000, quality="LQ"), dtype=np.float32)
+    if rng.random() < 0.5:
+        narrow = _mu_law(narrow)
+    wide = np.asarray(soxr.resample(narrow, 8000, SAMPLE_RATE_HZ, quality="LQ"), dtype=np.float32)
+    return np.pad(wide, (0, max(0, len(samples) - len(wide))))[: len(samples)]
+
+
+def tilt(samples: Samples, rng: Generator) -> Samples:
+    """A microphone that favours low or high frequencies: one zero, the level kept."""
+    return _at_level(lfilter([1.0, rng.uniform(-0.7, 0.7)], [1.0], samples).astype(np.float32), samples)
 
 
 def mix(samples: Samples, noise: Samples, snr_db: float, rng: Generator) -> Samples:

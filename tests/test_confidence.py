@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.confidence import Calibration
@@ -14,14 +14,12 @@ from asr.errors import OptionError
 RAW = st.floats(0.0, 1.0)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(RAW)
 def test_the_default_is_the_identity(raw: float) -> None:
     """Slope 1 and intercept 0 give the raw value back, but for 1e-4 at either end."""
     assert Calibration()(raw) == pytest.approx(min(max(raw, 1e-4), 1 - 1e-4), abs=1e-12)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(RAW, RAW, st.floats(0.0, 10.0), st.floats(-20.0, 20.0))
 def test_order_is_kept(first: float, second: float, slope: float, intercept: float) -> None:
     """Whatever the curve, a greater raw confidence never becomes the lesser one; all lie in [0, 1]."""

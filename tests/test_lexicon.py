@@ -94,7 +94,7 @@ def test_cache_answers_without_flite(dictionary: Path, monkeypatch: pytest.Monke
     assert Pronouncer.from_cmudict(dictionary, cache=cache).phones("zubrowka's")[-2:] == ("AH", "Z")
 
 
-@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+@pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite")
 def test_flite_names_unknown_words_and_is_remembered(dictionary: Path) -> None:
     """flite's schwa is written AH, its pauses go, and the cache keeps the word."""
     cache = dictionary.with_name("flite.cache")

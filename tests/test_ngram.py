@@ -24,7 +24,7 @@ def _sums(model: NGramModel) -> list[float]:
     return [sum(10 ** model.log10_probability([*h, w]) for w in nexts) for h in histories]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_TEXTS)
 def test_probabilities_sum_to_one_after_every_history(lines: list[str]) -> None:
     """Whatever the text, what may follow a history has probability one in all, also after pruning."""

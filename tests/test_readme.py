@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SAMPLES = ROOT / "data" / "samples"
 
 needs_model = pytest.mark.skipif(
-    bundle.DEFAULT_MODEL not in bundle.available(), reason="the shipped model is not here yet"
+    bundle.DEFAULT_MODEL not in bundle.available(), reason="needs the shipped model"
 )
 
 

@@ -116,7 +116,7 @@ WHOLE = stream(fake(), DIALOGUE)
 PIECES = st.lists(st.integers(1, 8000), max_size=40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PIECES)
 @example([1] * 40)
 @example([159, 1, 160, 161] * 10)
@@ -125,7 +125,7 @@ def test_the_cut_changes_nothing(cuts: list[int]) -> None:
     assert stream(fake(), DIALOGUE, cuts) == WHOLE
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PIECES, st.floats(2.0, 4.0), st.booleans())
 def test_the_cut_changes_nothing_without_speech(cuts: list[int], seconds: float, blip: bool) -> None:
     """C4: the null at the end of a stream of faint noise is the same too, also when it ends in a blip."""

@@ -26,8 +26,8 @@ from asr.train.synthesis import (
     trim,
 )
 
-needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
-needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="needs flite")
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
 
 ROOT = Path(__file__).parent.parent
 SLT = Manner("flite", "slt", 100, 1.0, None, 0.2, 0.3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Span, Transcript, Word, seconds
@@ -84,7 +84,6 @@ def test_a_span_is_half_open() -> None:
         Span(-1, 3)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 10**9))
 def test_seconds_are_within_half_a_millisecond(samples: int) -> None:
     """Rounded to the millisecond, whatever the number of samples."""

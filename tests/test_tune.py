@@ -10,7 +10,15 @@ import numpy as np  # after the skip
 
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
-from asr.train.tune import Heard, Outcome, calibrate, errors, expected_calibration_error
+from asr.train.tune import (
+    Heard,
+    Outcome,
+    calibrate,
+    choose_minimum,
+    clip_confidences,
+    errors,
+    expected_calibration_error,
+)
 from asr.wer import ErrorCounts
 
 
@@ -64,3 +72,17 @@ def test_expected_calibration_error_by_hand() -> None:
     """Two bins: .95 sure and right (gap .05), .55 sure and wrong (gap .55), equally many."""
     assert expected_calibration_error([0.95, 0.55], [True, False]) == pytest.approx(0.3)
     assert Calibration()(0.7) == pytest.approx(0.7)
+
+
+def test_the_minimum_spares_useful_clips() -> None:
+    """Of clips heard well, one in a hundred may fall under the minimum; clips heard badly have no say."""
+    useful = [(confidence / 100, 0.2) for confidence in range(101)]
+    assert choose_minimum([*useful, (0.001, 0.9)]) == 0.01
+    assert choose_minimum([(0.4, 1.0)]) == 0.0
+
+
+def test_clip_confidence_is_the_mean_of_its_words() -> None:
+    """The mean of calibrated word confidences, with the clip's word error rate; clips without words are left out."""
+    beam = Scripted({1: [("play", 0.9), ("jazz", 0.5)], 2: []})
+    clips = clip_confidences(beam, [heard(1, "play jass"), heard(2, "stop")], Calibration())
+    assert clips == [(pytest.approx(0.7), 0.5)]

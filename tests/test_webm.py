@@ -162,7 +162,7 @@ def test_damage_gives_samples_or_a_typed_error(length: int, changes: list[tuple[
     assert np.isfinite(clip).all()
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 @pytest.mark.parametrize(
     "options",
     [["-b:a", "64k"], ["-live", "1"], ["-b:a", "12k", "-frame_duration", "60"], ["-ac", "2"]],

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MAX_WHEEL_BYTES = 20_000_000
 
 pytestmark = pytest.mark.skipif(
-    bundle.DEFAULT_MODEL not in bundle.available(), reason="the shipped model is not here yet"
+    bundle.DEFAULT_MODEL not in bundle.available(), reason="needs the shipped model"
 )
 
 

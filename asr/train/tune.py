@@ -111,6 +111,28 @@ def calibrate(beam: Decoder, heard: Sequence[Heard]) -> tuple[Calibration, float
     return calibration, expected_calibration_error([calibration(value) for value in raw], right)
 
 
+def clip_confidences(
+    beam: Decoder, heard: Sequence[Heard], calibration: Calibration
+) -> list[tuple[float, float]]:
+    """Confidence and word error rate of each clip that got any words; the mean over words, as in a transcript."""
+    found = []
+    for utterance in heard:
+        words = [word for log_probs in utterance.segments for word in _words(beam, log_probs)]
+        if words:
+            confidence = float(np.mean([calibration(raw) for _, raw in words]))
+            found.append((confidence, align(utterance.words, [text for text, _ in words]).rate))
+    return found
+
+
+def choose_minimum(clips: Sequence[tuple[float, float]], lost: float = 0.01, useful: float = 0.5) -> float:
+    """The confidence under which at most the share ``lost`` of the useful clips would become null results.
+
+    Useful is a clip with a word error rate of at most ``useful``: what is heard worse nobody misses.
+    """
+    confidences = [confidence for confidence, rate in clips if rate <= useful]
+    return round(float(np.quantile(confidences, lost)), 3) if confidences else 0.0
+
+
 def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
     """Mean gap between confidence and accuracy over equally wide bins, weighted by their size (Naeini 2015)."""
     values, truth = np.array(confidences), np.array(right, dtype=np.float64)

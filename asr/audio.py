@@ -34,6 +34,7 @@ Samples: TypeAlias = NDArray[np.float32]  # (n,), mono, SAMPLE_RATE_HZ
 BLOCK_FRAMES = 1 << 16  # 1.4 s at 48 kHz: 2 MiB at 8 channels of float32
 PCM_DTYPES: dict[str, np.dtype[Any]] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
+LOUDEST = 1e10  # 32-bit integers left unscaled in a float file reach 2.1e9; squares of 1e19 overflow float32
 
 # The first bytes of what we read. libsndfile would also try rare formats, with parsers nobody has looked at.
 MAGIC = {
@@ -202,10 +203,11 @@ def _collect(blocks: Iterable[Samples], rate_hz: int, name: str, limits: AudioLi
     frames = 0
     for block in blocks:
         mono = _mono(block)
-        if not np.isfinite(mono).all():
-            first = int(np.argmin(np.isfinite(mono)))
+        sound = np.abs(mono) <= LOUDEST  # neither NaN nor infinite either
+        if not sound.all():
+            first = int(np.argmin(sound))
             raise CorruptAudioError(
-                f"{name}: sample {frames + first} is {mono[first]}, expected finite values; "
+                f"{name}: sample {frames + first} is {mono[first]}, expected finite values up to {LOUDEST:g}; "
                 "look for a division by zero or an overflow in what wrote it"
             )
         frames += len(mono)

@@ -115,7 +115,7 @@ class Bundle:
         folder = find(model)
         info = read(folder)
         verify(folder, info)
-        chosen = precision or next(iter(info.models))
+        chosen = precision or next(iter(info.models), "default")
         if chosen not in info.models:
             raise BundleError(f"{info.identity} has no {chosen!r} model; it has {', '.join(info.models)}")
         return cls(folder, info, _session(folder / info.models[chosen], device, threads))
@@ -197,6 +197,10 @@ def read(folder: Path) -> BundleInfo:
         raise BundleError(f"{path} is not JSON: {error}") from error
     except KeyError as error:
         raise BundleError(f"{path} lacks {error}") from error
+    except BundleError:
+        raise
+    except (TypeError, ValueError) as error:  # OptionError too: settings of another version, say
+        raise BundleError(f"{path} does not describe a bundle: {error}") from error
 
 
 def verify(folder: Path, info: BundleInfo) -> None:
@@ -246,7 +250,10 @@ def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSess
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # of a dozen kinds, which have no root of their own
+        raise BundleError(f"{path} is no model that this onnxruntime loads: {error}") from error
     if device == "cuda" and provider not in session.get_providers():
         raise DeviceError(
             "CUDA was asked for, but ONNX Runtime could not start it: check the driver and cuDNN"

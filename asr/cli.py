@@ -7,6 +7,7 @@ and are imported only when called, because what they need may be large or absent
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guarded(run: Callable[[], int]) -> int:
     """Run a verb: errors made on purpose, and those of the system, become one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name that is no text: "\\udcff" in its place is what JSON calls it, where an error would end a batch.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = run()
         sys.stdout.flush()

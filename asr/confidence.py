@@ -13,6 +13,7 @@ from typing import Any
 from asr.errors import OptionError
 
 _EDGE = 1e-4  # keeps the logit of 0 and 1 finite
+_LARGEST_EXPONENT = 700.0  # exp(709.8) is the largest double
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,17 @@ class Calibration:
     def __post_init__(self) -> None:
         if not 0.0 <= self.minimum < 1.0:
             raise OptionError(f"minimum confidence is {self.minimum}; it must be in [0, 1)")
-        if not self.slope >= 0.0:
+        if not (0.0 <= self.slope < math.inf and math.isfinite(self.intercept)):
             raise OptionError(
-                f"calibration slope is {self.slope}; a negative one would turn the order around"
+                f"calibration slope is {self.slope}, intercept {self.intercept}; both must be finite, and a "
+                "negative slope would turn the order around"
             )
 
     def __call__(self, raw: float) -> float:
         """The calibrated probability of a raw confidence in [0, 1]."""
         raw = min(max(raw, _EDGE), 1.0 - _EDGE)
         logit = self.slope * math.log(raw / (1.0 - raw)) + self.intercept
-        return 1.0 / (1.0 + math.exp(-logit))
+        return 1.0 / (1.0 + math.exp(min(-logit, _LARGEST_EXPONENT)))
 
     def as_dict(self) -> dict[str, Any]:
         """For ``bundle.json``."""

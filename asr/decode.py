@@ -114,7 +114,7 @@ def read_lexicon(path: Path, tokens: Sequence[str]) -> list[Pronunciation]:
     column = {token: at for at, token in enumerate(tokens)}
     lexicon = []
     with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
+        for line in filter(str.strip, lines):
             word, *names = line.split()
             try:
                 lexicon.append(Pronunciation(word, tuple([column[name] for name in names])))

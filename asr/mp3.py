@@ -17,6 +17,7 @@ KBPS_MPEG2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 RATES_HZ = (44_100, 48_000, 32_000)  # of MPEG 1; MPEG 2 has half of these, MPEG 2.5 a quarter
 ID3_BYTES = 10  # before the tag's own content
 HEADER_RATE_INDEX = 9  # 80 or 128 kbit/s: 120 bytes or more, and a Xing header needs 48
+MAX_FRAMES = 1_000_000  # 6.7 h or more; a gigabyte of the shortest frames would keep us here for a minute
 INFO_MARKS = (b"Xing", b"Info", b"VBRI")
 
 
@@ -49,7 +50,7 @@ def with_frame_count(stream: BinaryIO) -> BinaryIO:
     if any(mark in content[start : start + frame_bytes(first)] for mark in INFO_MARKS):
         return stream
     offset, frames, bit_rates = start, 0, set()
-    while length := frame_bytes(content[offset : offset + 4]):
+    while frames < MAX_FRAMES and (length := frame_bytes(content[offset : offset + 4])):
         bit_rates.add(content[offset + 2] >> 4)
         offset += length
         frames += 1

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -114,8 +115,10 @@ def _opened(source: str, sha256: str | None) -> Iterator[tuple[BinaryIO, int | N
         raise OptionError(f"{source}: anyone on the way can change what plain http brings; give its --sha256")
     try:
         response = urllib.request.urlopen(source, timeout=TIMEOUT_S)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise BundleError(f"{source} could not be fetched: {error}") from error
     with response:
+        if sha256 is None and urlsplit(response.url).scheme != "https":
+            raise OptionError(f"{source} leads to {response.url}, which is not https; give its --sha256")
         length = response.headers.get("Content-Length")
         yield response, int(length) if length and length.isdigit() else None

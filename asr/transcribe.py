@@ -116,7 +116,7 @@ def load_decoder(bundle: Bundle, options: DecoderOptions | None = None) -> Decod
         return BeamDecoder(lexicon, len(bundle.tokens), lm, options or settings.options)
     except MissingPackageError as error:
         warnings.warn(f"decoding without a language model: {error}", RuntimeWarning, stacklevel=2)
-        return LexiconBestPath(lexicon, len(bundle.tokens))
+        return LexiconBestPath(lexicon, len(bundle.tokens), options or settings.options)
 
 
 def _alternatives(readings: Sequence[tuple[Span, list[Hypothesis]]]) -> tuple[str, ...]:

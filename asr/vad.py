@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from asr.errors import OptionError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Span
 
+LONGEST_SPEECH_S = 3600.0  # the longest clip that `asr.audio` takes; what a model can hold is far less
+
 Samples = NDArray[np.float32]
 Scorer = Callable[[Samples], float]
 
@@ -61,8 +63,10 @@ class VadOptions:
         for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if self.max_speech_duration_s < 1.0:
-            raise OptionError(f"max_speech_duration_s is {self.max_speech_duration_s}; it must be at least 1")
+        if not 1.0 <= self.max_speech_duration_s <= LONGEST_SPEECH_S:  # not: NaN compares false
+            raise OptionError(
+                f"max_speech_duration_s is {self.max_speech_duration_s}; it must be in [1, {LONGEST_SPEECH_S:g}]"
+            )
         if 2 * self.speech_pad_ms > self.min_silence_duration_ms:
             raise OptionError(
                 f"speech_pad_ms is {self.speech_pad_ms}; padded spans would overlap unless it is at most half "

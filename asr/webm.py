@@ -21,6 +21,7 @@ SIMPLE_BLOCK, BLOCK, DISCARD_PADDING = 0xA3, 0xA1, 0x75A2
 # where one ends does not matter, and an unknown size (a live recording) needs no special care.
 ENTERED = frozenset({SEGMENT, CLUSTER, TRACKS, BLOCK_GROUP})
 LACING = 0x06
+MAX_HEAD_BYTES = 276  # 21 and a byte for each of up to 255 channels (RFC 7845, section 5.1)
 # An hour of Opus packets of 5 ms is 720,000 blocks, and nobody records shorter ones than the usual 20 ms.
 MAX_ELEMENTS = 1_000_000
 
@@ -108,6 +109,10 @@ def _opus_track(entry: memoryview, codecs: list[str], name: str) -> Track | None
     if not head.startswith(b"OpusHead"):
         raise CorruptAudioError(
             f"{name}: Opus track without its OpusHead, found {head[:8]!r}; record it again"
+        )
+    if len(head) > MAX_HEAD_BYTES:
+        raise CorruptAudioError(
+            f"{name}: OpusHead of {len(head)} bytes, expected at most {MAX_HEAD_BYTES}; record it again"
         )
     return Track(int.from_bytes(fields.get(TRACK_NUMBER, b""), "big"), head)
 

@@ -205,6 +205,13 @@ def test_overflow_is_not_finite() -> None:
             from_samples(samples, 16_000)
 
 
+@pytest.mark.parametrize("value", [1e20, -3e38])
+def test_absurd_values_are_refused(value: float) -> None:
+    """Finite values whose squares are not would give statistics that JSON cannot hold."""
+    with pytest.raises(CorruptAudioError, match=r"sample 7 is .*, expected finite values up to 1e"):
+        from_samples(np.where(np.arange(1600) == 7, value, 0.0).astype(np.float32), 16_000)
+
+
 def test_system_errors_pass_through(tmp_path: Path) -> None:
     """A missing file and a folder are the operating system's to name."""
     with pytest.raises(FileNotFoundError, match=r"absent\.wav"):

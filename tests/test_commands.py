@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from asr import __main__ as edge
 from asr.benchmark import cut, gemm_share, voiced_noise
 from asr.bundle import MANIFEST, DecoderSettings, file_digest
 from asr.cli import main
+from asr.commands import pipeline_options
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
 from asr.frontend import FrontendOptions
@@ -56,6 +58,13 @@ def network() -> onnx.ModelProto:
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.fixture(autouse=True)
+def without_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where flashlight-text has no wheel every command says so first; here what else is said is compared."""
+    if importlib.util.find_spec("flashlight") is None:
+        monkeypatch.setattr(pipeline_options, "say", lambda _message: None)
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +266,19 @@ def test_evaluate_a_manifest(model: str, clips: Path, capsys: pytest.CaptureFixt
     assert shown.err.splitlines()[0].startswith("text.wav: UnsupportedAudioError: ")
     assert main([*arguments, "--limit", "2"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[:5] == ["all", "50.0%", "54.5%", "2", "2"]
+
+
+def test_a_name_that_is_no_text_ends_no_batch(
+    model: str, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file name that is not UTF-8 comes out as JSON escapes it, on the strictest of outputs."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdout", out)
+    assert (
+        main(["transcribe", "--model", model, "-f", "jsonl", "b\udcff.wav", str(clips / "speech.wav")]) == 1
+    )
+    rows = [json.loads(line) for line in out.buffer.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert [row["audio"] for row in rows] == ["b\udcff.wav", str(clips / "speech.wav")]
 
 
 def test_bench_reports_every_number(model: str, clips: Path, capsys: pytest.CaptureFixture[str]) -> None:

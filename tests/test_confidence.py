@@ -47,12 +47,19 @@ def test_slope_zero_says_the_same_of_everything() -> None:
         ({"minimum": 1.0}, "minimum confidence is 1.0"),
         ({"slope": -1.0}, "calibration slope is -1.0"),
         ({"slope": math.nan}, "calibration slope is nan"),
+        ({"intercept": math.inf}, "intercept inf"),
     ],
 )
 def test_senseless_settings_are_refused(wrong: dict[str, float], named: str) -> None:
     """A senseless setting raises OptionError naming the value seen."""
     with pytest.raises(OptionError, match=named):
         Calibration(**wrong)
+
+
+def test_a_steep_slope_does_not_overflow() -> None:
+    """A curve fitted on words that a threshold tells apart is steep: its ends are 0 and 1."""
+    steep = Calibration(slope=1000.0)
+    assert (steep(0.0), steep(1.0)) == (pytest.approx(0.0), 1.0)
 
 
 def test_settings_survive_the_bundle() -> None:

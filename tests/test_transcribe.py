@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from asr.confidence import Calibration
 from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
 from asr.errors import UnsupportedAudioError
 from asr.frontend import Frontend, FrontendOptions
-from asr.transcribe import Transcriber
+from asr.transcribe import Transcriber, load_decoder
 from asr.transcript import ClipStats, NullReason, Span
 
 RATE = 16_000
@@ -169,3 +171,21 @@ def test_what_is_not_audio_is_refused() -> None:
     """A typed error, no transcript."""
     with pytest.raises(UnsupportedAudioError):
         fake().transcribe(b"these bytes are text")
+
+
+def test_without_flashlight_the_lexicon_alone_decodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It warns, finds the word, and keeps to the options given: a beam of 1 loses what a wider one finds."""
+    monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
+    (tmp_path / "lexicon.txt").write_text("ab A B\nc C\n")
+    info = FakeBundle(CALIBRATION).info
+    bundle = SimpleNamespace(folder=tmp_path, info=info, tokens=("<blank>", "A", "B", "C"))
+    posteriors = np.array([[0.01, 0.44, 0.01, 0.54], [0.01, 0.01, 0.97, 0.01]], dtype=np.float32)
+    found = {}
+    for beam_size in (1, 50):
+        with pytest.warns(RuntimeWarning, match="decoding without a language model"):
+            decoder = load_decoder(bundle, DecoderOptions(beam_size=beam_size))  # type: ignore[arg-type]
+        found[beam_size] = [reading.text for reading in decoder.decode(np.log(posteriors))]
+    assert found[50] == ["ab"]
+    assert found[1] != found[50]

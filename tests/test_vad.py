@@ -89,6 +89,8 @@ def test_an_open_span_is_the_one_that_closes(probabilities: list[float]) -> None
         ({"speech_pad_ms": -1}, "speech_pad_ms is -1"),
         ({"speech_pad_ms": 400}, "padded spans would overlap"),
         ({"max_speech_duration_s": 0.1}, "max_speech_duration_s is 0.1"),
+        ({"max_speech_duration_s": float("inf")}, "max_speech_duration_s is inf"),
+        ({"max_speech_duration_s": float("nan")}, "max_speech_duration_s is nan"),
     ],
 )
 def test_senseless_options_are_refused(wrong: dict[str, float], named: str) -> None:

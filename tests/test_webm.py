@@ -125,6 +125,7 @@ def test_cut_recording_keeps_whole_blocks() -> None:
         (webm(tracks=track(1, b"A_OPUS", HEAD, element(ENCODINGS))), UnsupportedAudioError, "encrypted"),
         (webm(element(SIMPLE_BLOCK, block(flags=0x82))), UnsupportedAudioError, "laced"),
         (webm(tracks=track(head=b"nonsense!")), CorruptAudioError, "without its OpusHead, found b'nonsense'"),
+        (webm(tracks=track(head=HEAD + bytes(300))), CorruptAudioError, "OpusHead of 319 bytes"),
         (webm(live(CLUSTER)), CorruptAudioError, "without any audio"),
         (webm(bytes(50)), CorruptAudioError, r"byte \d+ starts no EBML number"),
     ],

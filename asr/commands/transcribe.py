@@ -132,7 +132,9 @@ def _write(name: str, outcome: Transcript | Exception, output: Output, folder: P
     for extension in ALL if output.format == "all" else (output.format,):
         text = render(name, outcome, extension, per_word=output.per_word)
         if text is not None:
-            (folder / f"{_stem(name)}.{extension}").write_text(text, encoding="utf-8")
+            (folder / f"{_stem(name)}.{extension}").write_text(
+                text, encoding="utf-8", errors="backslashreplace"
+            )
 
 
 def _stem(name: str) -> str:

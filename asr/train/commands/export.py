@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from asr.bundle import DecoderSettings, read
+from asr.bundle import MANIFEST, DecoderSettings, read
 from asr.commands.command import DONE, Command
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
@@ -44,10 +45,9 @@ def _run(args: argparse.Namespace) -> int:
         options=DecoderOptions(),
         calibration=Calibration(),
     )
-    if (
-        args.folder / "bundle.json"
-    ).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
-        decoder = read(args.folder).decoder
+    if (args.folder / MANIFEST).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
+        tuned = read(args.folder).decoder
+        decoder = replace(decoder, options=tuned.options, calibration=tuned.calibration)
     release = Release(
         name=args.name,
         language="en",

@@ -1,0 +1,73 @@
+"""What a bundle says of itself, when it is wrong; loading a real one is in ``test_export`` and ``test_commands``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr.bundle import FORMAT, MANIFEST, Bundle, DecoderSettings, file_digest, read
+from asr.confidence import Calibration
+from asr.decode import DecoderOptions
+from asr.errors import BundleError
+from asr.frontend import FrontendOptions
+
+NAMES = ("tokens.txt", "lexicon.txt", "model.onnx")
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """A bundle of files that hold nothing of use, its ``bundle.json`` changed as asked."""
+    for name in NAMES:
+        (folder / name).write_text("nothing of use")
+    decoder = DecoderSettings("lexicon.txt", None, DecoderOptions(), Calibration())
+    manifest = {
+        "format": FORMAT,
+        "name": "wrong",
+        "language": "en",
+        "frame_samples": 640,
+        "models": {"fp32": "model.onnx"},
+        "frontend": FrontendOptions().as_dict(),
+        "decoder": decoder.as_dict(),
+        "licence": "none",
+        "files": {name: file_digest(folder / name) for name in NAMES},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest | changes))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": FORMAT + 1},
+        {"frame_samples": "many"},
+        {"models": 5},
+        {"files": ["model.onnx"]},
+        {"frontend": {"option_of_tomorrow": 1}},
+        {"decoder": "greedy"},
+    ],
+)
+def test_a_senseless_description_is_a_bundle_error(changes: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever is wrong with bundle.json, the error is typed and names the file."""
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        read(written(tmp_path, **changes))
+
+
+def test_json_that_is_no_object_is_a_bundle_error(tmp_path: Path) -> None:
+    """A list is JSON and no bundle."""
+    (tmp_path / MANIFEST).write_text("[1]")
+    with pytest.raises(BundleError, match="does not describe a bundle"):
+        read(tmp_path)
+
+
+def test_a_bundle_without_models_says_so(tmp_path: Path) -> None:
+    """There is no first precision to take."""
+    with pytest.raises(BundleError, match="has no 'default' model"):
+        Bundle.load(written(tmp_path, models={}))
+
+
+def test_a_model_that_does_not_load_is_a_bundle_error(tmp_path: Path) -> None:
+    """Its digest is right, and ONNX Runtime cannot read it."""
+    with pytest.raises(BundleError, match=r"model\.onnx is no model that this onnxruntime loads"):
+        Bundle.load(written(tmp_path))

@@ -8,7 +8,6 @@ threads can still be chosen.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -116,6 +115,8 @@ def voiced_noise(duration_s: float = 30.0, seed: int = 0) -> Samples:
 
 def peak_rss_bytes() -> int:
     """The most memory that this process has held."""
+    import resource  # not on Windows, where the other verbs must still run
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_RSS_UNIT
 
 

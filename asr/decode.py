@@ -77,8 +77,8 @@ class Pronunciation:
 class DecoderOptions:
     """Beam-search settings; scores are natural logarithms. ``word_score`` is added for every word."""
 
-    beam_size: int = 50
-    beam_size_token: int = 12
+    beam_size: int = 150
+    beam_size_token: int = 10
     beam_threshold: float = 14.0
     lm_weight: float = 0.6
     word_score: float = 0.0

@@ -6,6 +6,7 @@ Training (`asr.train.prepare`) and inference call this same code with the option
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,6 +45,11 @@ class FrontendOptions:
     def __post_init__(self) -> None:
         if self.vad not in VAD_NAMES:
             raise OptionError(f"vad is {self.vad!r}; known are {', '.join(VAD_NAMES)}")
+        if not -120.0 <= self.min_level_dbfs <= 0.0 or not -60.0 <= self.target_level_dbfs <= 0.0:
+            raise OptionError(
+                f"min_level_dbfs is {self.min_level_dbfs} and target_level_dbfs {self.target_level_dbfs}; "
+                "they must be in [-120, 0] and [-60, 0] dBFS"
+            )
         if not self.min_gain_db <= 0.0 <= self.max_gain_db:
             raise OptionError(
                 f"gain bounds are [{self.min_gain_db}, {self.max_gain_db}] dB; 0 must be inside"
@@ -65,10 +71,12 @@ class FrontendOptions:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One utterance: levelled samples (float32, ``(len(span),)``) and where they lie in the clip."""
+    """One utterance: levelled samples (float32, ``(len(span),)``), where they lie in the clip, and the active
+    speech level before the gain."""
 
     samples: Samples
     span: Span
+    level_dbfs: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +99,30 @@ class Frontend:
         """Find, judge, trim and level the speech of one clip (float32, ``(n,)``, 16 kHz)."""
         spans = find_speech(self.vad, samples, self.options.vad_options)
         clip = clip_stats(samples, spans, self.options)
-        reason = self._null_reason(samples, spans, clip)
-        segments = () if reason else tuple(self.segment(samples[s.start : s.end], s.start) for s in spans)
-        return Prepared(segments, clip, reason)
+        found = [self.segment(samples[span.start : span.end], span.start) for span in spans]
+        loud = tuple(segment for segment in found if self.is_loud(segment))
+        reason = self._null_reason(samples, found, loud)
+        return Prepared(() if reason else loud, clip, reason)
 
     def segment(self, samples: Samples, start: int) -> Segment:
         """Level one stretch of speech that begins at sample ``start`` of the clip."""
-        gain_db = gain_for(loudness.active_speech_level(samples), self.options)
-        return Segment(loudness.apply_gain(samples, gain_db), Span(start, start + len(samples)))
+        level_dbfs = loudness.active_speech_level(samples)
+        levelled = loudness.apply_gain(samples, gain_for(level_dbfs, self.options))
+        return Segment(levelled, Span(start, start + len(samples)), level_dbfs)
 
-    def judge(self, clip: ClipStats) -> NullReason | None:
-        """Whether speech that was found is loud enough to be worth hearing. Asked before any gain."""
-        quiet = clip.level_dbfs is not None and clip.level_dbfs < self.options.min_level_dbfs
-        return NullReason.TOO_QUIET if quiet else None
+    def is_loud(self, segment: Segment) -> bool:
+        """Whether speech was, before any gain, loud enough to be worth hearing. Segment by segment, as a stream
+        must judge it."""
+        return segment.level_dbfs >= self.options.min_level_dbfs
 
-    def _null_reason(self, samples: Samples, spans: list[Span], clip: ClipStats) -> NullReason | None:
+    def _null_reason(
+        self, samples: Samples, found: Sequence[Segment], loud: Sequence[Segment]
+    ) -> NullReason | None:
         options = self.options
         if len(samples) < options.min_duration_ms * SAMPLES_PER_MS:
             return NullReason.TOO_SHORT
-        if spans:
-            return self.judge(clip)
+        if found:
+            return None if loud else NullReason.TOO_QUIET
         # Nothing was found. Would there be speech if it were louder? Only worth asking of a quiet clip.
         if loudness.SILENCE_DBFS < loudness.rms_dbfs(samples) < options.min_level_dbfs:
             louder = loudness.apply_gain(samples, options.max_gain_db)

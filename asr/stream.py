@@ -110,7 +110,7 @@ class Stream:
         self._position = 0  # samples seen by the detector
         self._floor = 0  # end of the last utterance
         self._last_partial = 0
-        self._announced = self._any_final = False
+        self._announced = self._any_final = self._finished = False
 
     def feed(self, samples: NDArray[Any], sample_rate_hz: int = SAMPLE_RATE_HZ) -> list[Event]:
         """Take the next samples (float or int16, ``(n,)``), of any number; return what happened in them.
@@ -118,6 +118,7 @@ class Stream:
         Only 16 kHz is streamed: resampling pieces on their own would leave seams. Raises OptionError for
         another rate and AudioError for samples that are not finite.
         """
+        assert not self._finished, "feed after finish; call reset first"
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise OptionError(f"sample_rate_hz is {sample_rate_hz}; a stream takes {SAMPLE_RATE_HZ}")
         self._pending = np.concatenate([self._pending, audio.from_samples(samples, SAMPLE_RATE_HZ)])
@@ -133,7 +134,12 @@ class Stream:
         return events
 
     def finish(self) -> list[Event]:
-        """The stream is over: the events of what was still open. A stream without speech ends in one null."""
+        """The stream is over: the events of what was still open. A stream without speech ends in one null, whose
+        statistics are those of its last two seconds. Nothing more can be fed until `reset`.
+        """
+        if self._finished:
+            return []
+        self._finished = True
         events: list[Event] = []
         if rest := len(self._pending):
             self._kept = np.concatenate([self._kept, self._pending])
@@ -178,8 +184,11 @@ class Stream:
         heard = self._cut(Span(before, self._position))
         local = Span(span.start - before, span.end - before)
         clip = clip_stats(heard, [local], self._frontend.options)
-        too_short = self._position < self._frontend.options.min_duration_ms * SAMPLES_PER_MS
-        reason = NullReason.TOO_SHORT if too_short else self._frontend.judge(clip)
+        reason = None
+        if self._position < self._frontend.options.min_duration_ms * SAMPLES_PER_MS:
+            reason = NullReason.TOO_SHORT
+        elif not self._frontend.is_loud(segment):
+            reason = NullReason.TOO_QUIET
         readings = [] if reason else [(span, self._transcriber.recognise(segment))]
         self._floor = span.end
         self._forget_before(span.end)

@@ -82,14 +82,18 @@ class Transcriber:
     def assemble(
         self, readings: Sequence[tuple[Span, list[Hypothesis]]], clip: ClipStats, reason: NullReason | None
     ) -> Transcript:
-        """One transcript from the readings of a clip's segments, with word times in the clip."""
-        best = [(span, hypotheses[0]) for span, hypotheses in readings if hypotheses]
-        words = tuple(self._word(word, span) for span, hypothesis in best for word in hypothesis.words)
-        confidence = sum(word.confidence for word in words) / len(words) if words else 0.0
+        """One transcript from the readings of a clip's segments, with word times in the clip.
+
+        A segment heard with too little confidence is left out, as it would be in a stream; the clip is null
+        where nothing else was heard.
+        """
+        heard = [[self._word(word, span) for word in best[0].words] for span, best in readings if best]
+        minimum = self.bundle.info.decoder.calibration.minimum
+        words = tuple(word for segment in heard if mean_confidence(segment) >= minimum for word in segment)
+        confidence = mean_confidence(words or [word for segment in heard for word in segment])
         if reason is None and not words:
-            reason = NullReason.NO_SPEECH  # the detector heard something; the model found no words in it
-        elif reason is None and confidence < self.bundle.info.decoder.calibration.minimum:
-            reason = NullReason.LOW_CONFIDENCE
+            # Where the model found no words at all, the detector had taken some other sound for speech.
+            reason = NullReason.LOW_CONFIDENCE if heard else NullReason.NO_SPEECH
         identity, language = self.bundle.info.identity, self.bundle.info.language
         if reason is not None:
             return Transcript("", (), confidence, reason, clip, identity, language)
@@ -101,6 +105,11 @@ class Transcriber:
         start = min(segment.start + word.start_frame * frame, segment.end)
         end = min(segment.start + word.end_frame * frame, segment.end)
         return Word(word.text, Span(start, end), self.bundle.info.decoder.calibration(word.confidence))
+
+
+def mean_confidence(words: Sequence[Word]) -> float:
+    """Confidence of a segment or a clip: the mean of its words', 0 without words."""
+    return sum(word.confidence for word in words) / len(words) if words else 0.0
 
 
 def load_decoder(bundle: Bundle, options: DecoderOptions | None = None) -> Decoder:

@@ -94,6 +94,7 @@ class WebRtcVad:
             scale = 32768.0 * 10.0 ** (gain_db / 20.0)
             pcm = np.clip(frame * scale, -32768.0, 32767.0).astype("<i2").tobytes()
             votes = [detector.is_speech(pcm, SAMPLE_RATE_HZ) for detector in detectors]
+            # Near-silence is kept from `Steadiness`: hiss that sets in after it would count as a change.
             heard = level_db > self.FLOOR_DBFS and not steadiness(frame)
             recent.pop(0)
             recent.append(sum(votes) / len(votes) if heard else 0.0)

@@ -36,6 +36,8 @@ CLIP_KEYS = [
 @pytest.fixture(scope="module")
 def transcriber() -> Transcriber:
     """The shipped model, as everyone loads it: no path, no options, no network."""
+    # Without its wheel the weaker fallback decodes, whose words these tests do not promise.
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
     if "en-small" not in available():
         pytest.skip("needs the bundle en-small")
     return Transcriber.load()

@@ -95,6 +95,14 @@ def test_silence_is_judged_before_gain() -> None:
     assert frontend().prepare(burst(2, 10 ** (-70 / 20))).null_reason is NullReason.TOO_QUIET
 
 
+def test_loud_speech_does_not_excuse_quiet_speech() -> None:
+    """Each segment is judged alone, as a stream must: the quiet one is left out, the loud one kept."""
+    made = frontend(min_level_dbfs=-40.0)
+    prepared = made.prepare(np.concatenate([burst(1, 0.05), silence(1), burst(1, 0.005)]))
+    assert prepared.null_reason is None
+    assert [segment.span for segment in prepared.segments] == [Span(0, int(1.2 * RATE))]
+
+
 def test_options_survive_the_bundle() -> None:
     """Options written to bundle.json read back equal."""
     options = FrontendOptions(vad="none", vad_options=VadOptions(threshold=0.7), max_gain_db=12.0)

@@ -31,7 +31,7 @@ def console_lines() -> list[str]:
 def test_scripts_in_the_readme_exist() -> None:
     """Every scripts/NAME that the README and scripts/README.md speak of is there."""
     listed = (ROOT / "scripts" / "README.md").read_text(encoding="utf-8")
-    names = set(re.findall(r"scripts/([a-z_]+)\b(?!\.)", README))
+    names = set(re.findall(r"scripts/([a-z_0-9]+)\b(?!\.)", README))
     for row in re.findall(r"^\| (`.*?) \|", listed, re.MULTILINE):
         names |= set(re.findall(r"`([a-z_0-9]+)`", row))
     missing = {name for name in names if not (ROOT / "scripts" / name).exists()}

@@ -52,6 +52,8 @@ WORDS = 11  # in these clips: one more wrong word is 9 points, so a set this sma
 @pytest.fixture(scope="module")
 def transcriber() -> Transcriber:
     """The shipped model."""
+    # Without its wheel the weaker fallback decodes, whose words these tests do not promise.
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
     if "en-small" not in available():
         pytest.skip("needs the bundle en-small")
     return Transcriber.load()

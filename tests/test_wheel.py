@@ -16,7 +16,7 @@ from asr import bundle
 pytest.importorskip("setuptools", reason="needs voicesearch[test]")
 
 ROOT = Path(__file__).parents[1]
-MAX_WHEEL_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 
 pytestmark = pytest.mark.skipif(
     bundle.DEFAULT_MODEL not in bundle.available(), reason="needs the shipped model"
@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from what git would clone: leftovers in the working tree must not hide a missing file."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("only in a git checkout: an unpacked archive has nothing to compare with")
     folder = tmp_path_factory.mktemp("wheel")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
@@ -43,7 +45,11 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"asr/transcribe.py", "asr/py.typed", "asr/models/en-small/bundle.json"} <= names
     assert not [name for name in names if name.startswith(("tests", "scripts", "data"))]
-    assert wheel.stat().st_size <= MAX_WHEEL_BYTES
+    unpacked = sum(
+        info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/models/" in info.filename
+    )
+    assert unpacked <= MAX_BYTES
+    assert wheel.stat().st_size <= MAX_BYTES
 
 
 def test_the_wheel_transcribes_without_the_sources(wheel: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Batch:
     target_lengths: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device; targets stay where CTC wants them."""
+        """The same batch on a device."""
         return Batch(*(t.to(device, non_blocking=True) for t in self._tensors()))
 
     def _tensors(self) -> tuple[Tensor, ...]:

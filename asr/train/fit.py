@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def fit(
 
     ``validate`` maps a model to a dictionary of error rates; ``initial`` is a checkpoint to start from.
     """
-    rank, processes = _join()
+    rank, processes = _join(device)
     torch.manual_seed(options.seed)
     model = AcousticModel(options.model)
     _set_feature_statistics(model, sources)
@@ -92,7 +92,7 @@ def fit(
 
     def progress_now() -> float:
         spent = state["elapsed_s"] / budget_s if options.steps is None else state["step"] / options.steps
-        return _agree(spent, processes)
+        return _agree(spent, processes, device)
 
     stream = _batches(options, sources, noises, state, rank)
     bar = tqdm(total=round(budget_s), initial=round(state["elapsed_s"]), unit="s", disable=rank > 0)
@@ -131,7 +131,7 @@ def fit(
 def learning_rate(progress: float, options: FitOptions) -> float:
     """Linear warm-up, a plateau, linear decay to zero, over ``progress`` in [0, 1]."""
     rise = min(1.0, progress / options.warm_up) if options.warm_up > 0 else 1.0
-    fall = min(1.0, (1.0 - progress) / (1.0 - options.hold_until))
+    fall = min(1.0, (1.0 - progress) / max(1.0 - options.hold_until, 1e-6))
     return options.peak_learning_rate * max(min(rise, fall), 1e-3)
 
 
@@ -218,8 +218,6 @@ def _stream(
     *,
     max_clip_s: float,
 ) -> Iterator[Batch]:
-    from dataclasses import replace
-
     dataset = BatchStream(sources, noises, replace(options, max_clip_s=max_clip_s), seed)
     loader: Iterable[Batch] = DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=8)
     yield from loader
@@ -252,19 +250,20 @@ def _log(folder: Path, row: dict[str, Any]) -> None:
         print(json.dumps(row), file=sys.stderr)
 
 
-def _join() -> tuple[int, int]:
+def _join(device: torch.device) -> tuple[int, int]:
     """Rank and number of processes; joins the others where ``torchrun`` started several."""
     if not dist.is_torchelastic_launched():
         return 0, 1
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return dist.get_rank(), dist.get_world_size()
 
 
-def _agree(progress: float, processes: int) -> float:
+def _agree(progress: float, processes: int, device: torch.device) -> float:
     """The furthest progress of any process, so that all stop at the same step."""
     if processes == 1:
         return progress
-    shared = torch.tensor(progress)
+    shared = torch.tensor(progress, device=device)
     dist.all_reduce(shared, dist.ReduceOp.MAX)
     return float(shared)
 

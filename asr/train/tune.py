@@ -124,7 +124,7 @@ def clip_confidences(
     return found
 
 
-def choose_minimum(clips: Sequence[tuple[float, float]], lost: float = 0.01, useful: float = 0.5) -> float:
+def choose_minimum(clips: Sequence[tuple[float, float]], lost: float = 0.005, useful: float = 0.8) -> float:
     """The confidence under which at most the share ``lost`` of the useful clips would become null results.
 
     Useful is a clip with a word error rate of at most ``useful``: what is heard worse nobody misses.

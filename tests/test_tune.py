@@ -76,7 +76,7 @@ def test_expected_calibration_error_by_hand() -> None:
 
 def test_the_minimum_spares_useful_clips() -> None:
     """Of clips heard well, one in two hundred may fall under the minimum; clips heard badly have no say."""
-    useful = [(confidence / 200, 0.2) for confidence in range(0, 201)]
+    useful = [(confidence / 200, 0.2) for confidence in range(201)]
     assert choose_minimum([*useful, (0.001, 0.9)]) == 0.005
     assert choose_minimum([(0.4, 1.0)]) == 0.0
 

@@ -107,7 +107,7 @@ class Frontend:
     def segment(self, samples: Samples, start: int) -> Segment:
         """Level one stretch of speech that begins at sample ``start`` of the clip."""
         level_dbfs = loudness.active_speech_level(samples)
-        levelled = loudness.apply_gain(samples, gain_for(level_dbfs, self.options))
+        levelled = loudness.dither(loudness.apply_gain(samples, gain_for(level_dbfs, self.options)))
         return Segment(levelled, Span(start, start + len(samples)), level_dbfs)
 
     def is_loud(self, segment: Segment) -> bool:

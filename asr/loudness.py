@@ -22,6 +22,7 @@ HANGOVER_MS = 200
 MARGIN_DB = 15.9
 THRESHOLD_BITS = 20  # thresholds 2**-20 .. 2**-1 of full scale: -120 .. -6 dBFS
 LIMITER_KNEE = 0.891  # -1 dBFS: below it the limiter is the identity
+DITHER_DBFS = -75.0  # the middle of the floors that training adds, about 50 dB under the speech
 CLIPPED = 0.999  # of full scale: 16-bit full scale is 32767 / 32768 = 0.99997
 
 
@@ -74,6 +75,16 @@ def apply_gain(samples: Samples, gain_db: float) -> Samples:
         excess = (np.abs(scaled[over]) - LIMITER_KNEE) / room
         scaled[over] = np.sign(scaled[over]) * (LIMITER_KNEE + room * np.tanh(excess)).astype(np.float32)
     return scaled
+
+
+def dither(samples: Samples) -> Samples:
+    """``samples`` (float32, ``(n,)``) with a noise floor at ``DITHER_DBFS``, the same noise at every call.
+
+    No room is digitally silent, and the logarithm of zero is like nothing that a model has heard: a file padded with
+    zeros would be heard otherwise than one padded with a quiet room. Kaldi dithers for the same reason.
+    """
+    noise = np.random.default_rng(0).standard_normal(len(samples), dtype=np.float32)
+    return samples + noise * np.float32(10.0 ** (DITHER_DBFS / 20.0))
 
 
 def clipped_ratio(samples: Samples) -> float:

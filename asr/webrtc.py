@@ -68,7 +68,7 @@ class WebRtcVad:
     frame_length = 10 * SAMPLES_PER_MS
     MODES = (1, 2, 3)  # 0 calls most noise speech and adds nothing
     SMOOTHING = 5  # frames
-    FLOOR_DBFS = -66.0
+    FLOOR_DBFS = -80.0  # 3 steps of 16 bits
     LEVEL_DBFS = -20.0
     MAX_GAIN_DB = 30.0
     FALL_DB_PER_FRAME = 0.01  # 1 dB a second

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.loudness import SILENCE_DBFS, active_speech_level, apply_gain, clipped_ratio, rms_dbfs
+from asr.loudness import SILENCE_DBFS, active_speech_level, apply_gain, clipped_ratio, dither, rms_dbfs
 
 RATE = 16_000
 
@@ -78,3 +78,13 @@ def test_clipped_ratio_counts_full_scale() -> None:
     """16-bit full scale counts as clipped; none of no samples is clipped."""
     assert clipped_ratio(np.array([0, 32767 / 32768, -1, 0.5], dtype=np.float32)) == 0.5
     assert clipped_ratio(np.zeros(0, dtype=np.float32)) == 0.0
+
+
+def test_dither_is_a_repeatable_noise_floor() -> None:
+    """Digital silence becomes noise at -75 dBFS, the same at every call; the input is not changed."""
+    silence = np.zeros(RATE, dtype=np.float32)
+    floor = dither(silence)
+    assert rms_dbfs(floor) == pytest.approx(-75.0, abs=0.1)
+    assert np.array_equal(floor, dither(silence))
+    assert not silence.any()
+    assert floor.dtype == np.float32

@@ -12,6 +12,9 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
+from asr.bundle import available
+from asr.transcribe import Transcriber
+
 # A test is never timed: a busy machine is no failure.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -46,3 +49,13 @@ def _fail_where_a_tool_is_missing(report: pytest.TestReport | pytest.CollectRepo
     if reason.removeprefix("Skipped: ").startswith("needs "):
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid}: in CI nothing may skip for want of a tool; {reason}"
+
+
+@pytest.fixture(scope="session")
+def transcriber() -> Transcriber:
+    """The shipped model, as everyone loads it: no path, no options, no network."""
+    # Without its wheel the weaker fallback decodes, whose words no test promises.
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
+    if "en-small" not in available():
+        pytest.skip("needs the bundle en-small")
+    return Transcriber.load()

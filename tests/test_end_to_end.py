@@ -14,7 +14,6 @@ import pytest
 
 from asr import Stream, Transcriber
 from asr.audio import decode
-from asr.bundle import available
 from asr.manifest import Reference, read_manifest
 from asr.stream import Final, SpeechStarted, SpeechStopped
 from asr.transcript import Transcript
@@ -31,16 +30,6 @@ CLIP_KEYS = [
     "duration_s", "level_dbfs", "gain_db", "snr_db",
     "clipped_ratio", "speech_ratio", "leading_silence_s", "trailing_silence_s",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def transcriber() -> Transcriber:
-    """The shipped model, as everyone loads it: no path, no options, no network."""
-    # Without its wheel the weaker fallback decodes, whose words these tests do not promise.
-    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
-    if "en-small" not in available():
-        pytest.skip("needs the bundle en-small")
-    return Transcriber.load()
 
 
 @pytest.fixture(scope="module")

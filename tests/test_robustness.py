@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from asr.audio import decode
-from asr.bundle import available
 from asr.frontend import Frontend
 from asr.loudness import active_speech_level
 from asr.transcribe import Transcriber
@@ -47,16 +46,6 @@ CLIPS = [
     )
 ]
 WORDS = 11  # in these clips: one more wrong word is 9 points, so a set this small is held to its own texts
-
-
-@pytest.fixture(scope="module")
-def transcriber() -> Transcriber:
-    """The shipped model."""
-    # Without its wheel the weaker fallback decodes, whose words these tests do not promise.
-    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
-    if "en-small" not in available():
-        pytest.skip("needs the bundle en-small")
-    return Transcriber.load()
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def build(state: dict[str, Any]) -> AcousticModel:
-    """The model of a checkpoint, in float32."""
+    """The model of a checkpoint, in float32 and in evaluation mode: with dropout it would not be that model."""
     model = AcousticModel(ModelOptions(**state["options"]))
     model.load_state_dict({name: value.float() for name, value in state["model"].items()})
-    return model
+    return model.eval()
 
 
 def save_half(path: Path, model: AcousticModel) -> None:

@@ -35,10 +35,15 @@ class Calibration:
 
     def __call__(self, raw: float) -> float:
         """The calibrated probability of a raw confidence in [0, 1]."""
-        raw = min(max(raw, _EDGE), 1.0 - _EDGE)
-        logit = self.slope * math.log(raw / (1.0 - raw)) + self.intercept
-        return 1.0 / (1.0 + math.exp(min(-logit, _LARGEST_EXPONENT)))
+        scaled = self.slope * logit(raw) + self.intercept
+        return 1.0 / (1.0 + math.exp(min(-scaled, _LARGEST_EXPONENT)))
 
     def as_dict(self) -> dict[str, Any]:
         """For ``bundle.json``."""
         return asdict(self)
+
+
+def logit(raw: float) -> float:
+    """Log odds of a raw confidence in [0, 1]; what `Calibration` is fitted on and applied to."""
+    raw = min(max(raw, _EDGE), 1.0 - _EDGE)
+    return math.log(raw / (1.0 - raw))

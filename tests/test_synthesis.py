@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from asr.train.corpus import Corpus
+from asr.train.lexicon import arpabet
 from asr.train.phrases import phrase
 from asr.train.synthesis import (
     SAMPLE_RATE_HZ,
@@ -20,7 +21,6 @@ from asr.train.synthesis import (
     Manner,
     Recipe,
     Skipped,
-    arpabet,
     draw_manner,
     synthesise,
     trim,

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SAMPLE_RATE_HZ = 16_000
+from asr.transcript import SAMPLE_RATE_HZ
+
 FRAME_LENGTH = 400  # 25 ms
 FRAME_SHIFT = 160  # 10 ms
 FFT_LENGTH = 512

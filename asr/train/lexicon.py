@@ -24,6 +24,9 @@ PHONES: Phones = tuple(sorted(f"{_VOWELS} {_CONSONANTS}".split()))
 BLANK = "<blank>"
 TOKENS: Phones = (BLANK, *PHONES)  # the order of tokens.txt and of the model's output columns
 
+# Where flite names a phone otherwise than cmudict, which writes schwa as unstressed AH; pauses are none.
+_FLITE_PHONES = {"ax": ("AH",), "axr": ("ER",), "dx": ("T",), "pau": (), "ssil": (), "h#": (), "brth": ()}
+
 _WORD = re.compile(r"'?[a-z]+(?:'[a-z]+)*'?")
 _SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
 _VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
@@ -116,7 +119,7 @@ class Pronouncer:
             )
         command = [self._flite, "-t", word, "-ps", "-o", "none", "-voice", "slt"]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        phones = tuple(_from_flite(phone) for phone in printed.split() if phone != "pau")
+        phones = arpabet(printed)
         unknown = set(phones) - set(PHONES)
         if unknown or not phones:
             raise ValueError(f"flite pronounced {word!r} as {printed.strip()!r}: unknown {sorted(unknown)}")
@@ -127,8 +130,12 @@ class Pronouncer:
         return phones
 
 
-def _from_flite(phone: str) -> str:
-    return "AH" if phone == "ax" else phone.upper()  # cmudict writes schwa as unstressed AH
+def arpabet(segments: str) -> tuple[str, ...]:
+    """Phones from flite's segments: upper case, no stress, no pauses; "dh ax pau" gives DH AH."""
+    phones: list[str] = []
+    for segment in segments.split():
+        phones.extend(_FLITE_PHONES.get(segment, (segment.upper(),)))
+    return tuple(phones)
 
 
 def _spelled(words: Sequence[str]) -> Iterator[int]:

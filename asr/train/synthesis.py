@@ -22,10 +22,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from asr.train.lexicon import PHONES
+from asr.train.lexicon import PHONES, arpabet
 from asr.train.phrases import Phrase
+from asr.transcript import SAMPLE_RATE_HZ
 
-SAMPLE_RATE_HZ = 16_000
 TIMEOUT_S = 20
 MIN_SPEECH_S, MAX_SPEECH_S = 0.08, 12.0
 # A phone below 25 ms or above 400 ms on average means that label and sound disagree.
@@ -33,7 +33,6 @@ MIN_PHONE_S, MAX_PHONE_S = 0.025, 0.400
 SILENCE_BELOW_PEAK_DB = 45
 EDGE_S = 0.03  # kept around the loud part: the onset of a fricative is softer than the threshold
 
-_FLITE_PHONES = {"ax": ("AH",), "axr": ("ER",), "dx": ("T",), "pau": (), "ssil": (), "h#": (), "brth": ()}
 
 # Mean pitch of each voice at shift 1, None where the voice ignores the setting (measured).
 FLITE_VOICES: dict[str, int | None] = {"slt": 174, "awb": 133, "rms": None, "kal16": 100}
@@ -149,14 +148,6 @@ def trim(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         return samples[:0]
     edge = round(EDGE_S * SAMPLE_RATE_HZ)
     return samples[max(0, loud[0] - edge) : loud[-1] + 1 + edge]
-
-
-def arpabet(segments: str) -> tuple[str, ...]:
-    """Phones from flite's segments: upper case, no stress, no pauses; "dh ax pau" gives DH AH."""
-    phones: list[str] = []
-    for segment in segments.split():
-        phones.extend(_FLITE_PHONES.get(segment, (segment.upper(),)))
-    return tuple(phones)
 
 
 def _surround(speech: NDArray[np.float32], manner: Manner) -> NDArray[np.int16]:

@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from asr import audio
 from asr.bundle import Bundle
-from asr.confidence import Calibration
+from asr.confidence import Calibration, logit
 from asr.decode import DecoderOptions
 from asr.frontend import Frontend
 from asr.manifest import Reference
@@ -82,7 +82,7 @@ def errors(beam: Decoder, heard: Sequence[Heard]) -> dict[str, ErrorCounts]:
     """Word errors of each set."""
     counts: dict[str, ErrorCounts] = {}
     for utterance in heard:
-        words = [word for log_probs in utterance.segments for word in _words(beam, log_probs)]
+        words = _words(beam, utterance)
         found = align(utterance.words, [text for text, _ in words])
         counts[utterance.set] = counts.get(utterance.set, ErrorCounts()) + found
     return counts
@@ -95,12 +95,11 @@ def calibrate(beam: Decoder, heard: Sequence[Heard]) -> tuple[Calibration, float
     """
     raw, right = [], []
     for utterance in heard:
-        words = [word for log_probs in utterance.segments for word in _words(beam, log_probs)]
+        words = _words(beam, utterance)
         matched = _matches(utterance.words, [text for text, _ in words])
         raw += [confidence for _, confidence in words]
         right += matched
-    confidences = np.clip(np.array(raw), 1e-4, 1 - 1e-4)
-    logits, truth = np.log(confidences / (1 - confidences)), np.array(right, dtype=np.float64)
+    logits, truth = np.array([logit(value) for value in raw]), np.array(right, dtype=np.float64)
 
     def loss(parameters: NDArray[np.float64]) -> float:
         z = parameters[0] * logits + parameters[1]
@@ -117,7 +116,7 @@ def clip_confidences(
     """Confidence and word error rate of each clip that got any words; the mean over words, as in a transcript."""
     found = []
     for utterance in heard:
-        words = [word for log_probs in utterance.segments for word in _words(beam, log_probs)]
+        words = _words(beam, utterance)
         if words:
             confidence = float(np.mean([calibration(raw) for _, raw in words]))
             found.append((confidence, align(utterance.words, [text for text, _ in words]).rate))
@@ -145,9 +144,10 @@ def expected_calibration_error(confidences: Sequence[float], right: Sequence[boo
     return float(sum(gaps)) / len(values) if len(values) else math.nan
 
 
-def _words(beam: Decoder, log_probs: LogProbs) -> list[tuple[str, float]]:
-    hypotheses = beam.decode(log_probs)
-    return [(word.text, word.confidence) for word in hypotheses[0].words] if hypotheses else []
+def _words(beam: Decoder, utterance: Heard) -> list[tuple[str, float]]:
+    """Words of the best reading, with their raw confidences, over all segments."""
+    readings = [beam.decode(log_probs) for log_probs in utterance.segments]
+    return [(word.text, word.confidence) for best in readings if best for word in best[0].words]
 
 
 def _matches(reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:

@@ -3,10 +3,7 @@
 The schedule follows the share of the budget that is spent. The budget is time, rather than a number of steps:
 a run on a busy or unknown machine still decays its learning rate to zero in time; ``steps`` makes a run
 repeatable. A run may be stopped at any moment and goes on from its last checkpoint. Several processes
-(``torchrun``) average their gradients over gloo or NCCL.
-
-Optimiser: Muon (Jordan 2024; scaled to AdamW's update size, Liu et al. 2025) for the matrices of the blocks,
-AdamW for the rest.
+(``torchrun``) average their gradients over gloo or NCCL and share the work of the optimiser.
 """
 
 from __future__ import annotations
@@ -32,6 +29,7 @@ from asr.train.augment import spec_augment
 from asr.train.batches import Batch, BatchOptions, BatchStream, Source
 from asr.train.features import FRAME_LENGTH
 from asr.train.model import AcousticModel, ModelOptions
+from asr.train.optimise import Optimisers
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -51,6 +49,7 @@ class FitOptions:
     short_until: float = 0.06  # share of the budget that sees only clips of at most short_clip_s
     short_clip_s: float = 4.0
     muon: bool = True
+    muon_steps: int = 4  # of Newton-Schulz; the usual fifth costs a sixth of a step and is not missed
     seed: int = 0
     checkpoint_every_s: float = 120.0
     validate_every_s: float = 900.0
@@ -79,14 +78,13 @@ def fit(
     if initial is not None:
         model.load_state_dict(checkpoint.build(checkpoint.load(initial)).state_dict())
     model.to(device)
-    optimisers = _optimisers(model, options)
+    optimisers = Optimisers(model, options, rank, processes)
     state: dict[str, Any] = {"step": 0, "elapsed_s": 0.0, "audio_s": 0.0}
     path = folder / "last.pt"
     if path.exists():
         saved = checkpoint.load(path, device)
         model.load_state_dict(saved["model"])
-        for optimiser, optimiser_state in zip(optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(optimiser_state)
+        optimisers.load(saved["optimisers"])
         state = saved["state"]
     budget_s = options.minutes * 60.0
 
@@ -101,9 +99,7 @@ def fit(
     while (progress := progress_now()) < 1.0:
         started = time.monotonic()
         rate = learning_rate(progress, options)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        optimisers.set_rate(rate)
         loss = _step(model, optimisers, next(stream)(progress).to(device), options, state["step"], processes)
         losses.append(loss)
         state["step"] += 1
@@ -150,7 +146,7 @@ def ctc_losses(final: Tensor, middle: Tensor, counts: Tensor, batch: Batch, midd
 
 def _step(
     model: AcousticModel,
-    optimisers: Sequence[torch.optim.Optimizer],
+    optimisers: Optimisers,
     batch: Batch,
     options: FitOptions,
     step: int,
@@ -169,30 +165,9 @@ def _step(
         _average_gradients(model, processes)
     norm = nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
     if torch.isfinite(norm):  # a batch with an overflow teaches nothing; the next one will
-        for optimiser in optimisers:
-            optimiser.step()
-    for optimiser in optimisers:
-        optimiser.zero_grad()
+        optimisers.step()
+    model.zero_grad()
     return float(loss.detach())
-
-
-def _optimisers(model: AcousticModel, options: FitOptions) -> list[torch.optim.Optimizer]:
-    matrices: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        in_block = name.startswith(("before.", "half_rate.", "after.")) or name == "expand.weight"
-        (matrices if options.muon and in_block and parameter.ndim == 2 else rest).append(parameter)
-    rate = options.peak_learning_rate
-    optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True)
-    ]
-    if matrices:
-        optimisers.append(
-            torch.optim.Muon(
-                matrices, lr=rate, weight_decay=options.weight_decay, adjust_lr_fn="match_rms_adamw"
-            )
-        )
-    return optimisers
 
 
 def _batches(
@@ -236,10 +211,8 @@ def _set_feature_statistics(model: AcousticModel, sources: Sequence[Source], cli
     model.features.inverse_deviation.copy_(1.0 / pooled.std(dim=1))
 
 
-def _save(
-    path: Path, model: AcousticModel, optimisers: Sequence[torch.optim.Optimizer], state: dict[str, Any]
-) -> None:
-    checkpoint.save(path, model, optimisers=[o.state_dict() for o in optimisers], state=state)
+def _save(path: Path, model: AcousticModel, optimisers: Optimisers, state: dict[str, Any]) -> None:
+    checkpoint.save(path, model, optimisers=optimisers.state(), state=state)
 
 
 def _log(folder: Path, row: dict[str, Any]) -> None:

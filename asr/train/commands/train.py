@@ -34,6 +34,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--short-until", type=float, default=0.06, help="share with short clips only")
     parser.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
     parser.add_argument("--dropout", type=float, default=0.1, help="channel dropout (default %(default)s)")
+    parser.add_argument(
+        "--augmentation", type=float, default=1.0, help="strength of the augmentation (default %(default)s)"
+    )
     parser.add_argument("--checkpoint-every-s", type=float, default=120.0, help="default %(default)s s")
     parser.add_argument("--initial", type=Path, help="checkpoint to start from (fine-tuning)")
     parser.add_argument("--seed", type=int, default=0)
@@ -54,7 +57,7 @@ def _run(args: argparse.Namespace) -> int:
         muon=args.optimiser == "muon",
         seed=args.seed,
         model=ModelOptions(dropout=args.dropout),
-        batches=BatchOptions(batch_s=args.batch_s, augment=AugmentOptions()),
+        batches=BatchOptions(batch_s=args.batch_s, augment=AugmentOptions().scaled(args.augmentation)),
     )
     inputs = Inputs(
         real=args.real,

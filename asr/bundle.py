@@ -4,7 +4,8 @@
       bundle.json        settings, vocabulary, decoder weights, evaluation, SHA-256 of every other file
       model.int8.onnx    waveform -> log-probabilities; the log-mel is inside the graph
       tokens.txt         one symbol a line, blank first
-      lexicon..., lm...  optional: words and their n-gram model
+      lexicon..., lm...  words and, optional, their n-gram model
+      g2p...             optional: pronounces words that the lexicon lacks
 
 A bundle is found by path or by name and verified before it is used. Its identity is its name and the first
 digits of the SHA-256 of ``bundle.json``, which covers every other file through their digests.
@@ -42,25 +43,39 @@ MIN_SAMPLES = 1600  # 100 ms: shorter input is padded so that every convolution 
 
 @dataclass(frozen=True, slots=True)
 class DecoderSettings:
-    """The words a bundle knows: lexicon and n-gram model (file names), search weights, calibration."""
+    """The words a bundle knows: lexicon and n-gram model (file names), search weights, calibration.
+
+    ``g2p`` is the file that pronounces words outside the lexicon; bundles made before it have none.
+    """
 
     lexicon: str
     lm: str | None
     options: DecoderOptions
     calibration: Calibration
+    g2p: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that a bundle with these settings needs."""
+        return tuple(name for name in (self.lexicon, self.lm, self.g2p) if name is not None)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DecoderSettings:
         """From ``bundle.json``. Raises OptionError for unknown or senseless settings."""
         try:
-            return cls(
+            settings = cls(
                 lexicon=values["lexicon"],
                 lm=values.get("lm"),
                 options=DecoderOptions(**values.get("options", {})),
-                calibration=Calibration(**values.get("calibration", {})),
+                calibration=Calibration.from_dict(values.get("calibration", {})),
+                g2p=values.get("g2p"),
             )
         except TypeError as error:
             raise OptionError(f"decoder settings: {error}") from error
+        for name in settings.files:
+            if not isinstance(name, str):
+                raise OptionError(f"decoder settings: {name!r} is no name of a file")
+        return settings
 
     def as_dict(self) -> dict[str, Any]:
         """For ``bundle.json``."""
@@ -205,9 +220,7 @@ def read(folder: Path) -> BundleInfo:
 
 def verify(folder: Path, info: BundleInfo) -> None:
     """Compare every file with its recorded SHA-256. Raises BundleError or BundleDigestError."""
-    needed = {"tokens.txt", info.decoder.lexicon, *info.models.values()}
-    if info.decoder.lm is not None:
-        needed.add(info.decoder.lm)
+    needed = {"tokens.txt", *info.decoder.files, *info.models.values()}
     if missing := needed - info.files.keys():
         raise BundleError(f"{folder / MANIFEST} records no SHA-256 for {', '.join(sorted(missing))}")
     for name, expected in info.files.items():

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 
-from asr.commands import bench, doctor, evaluate, models, transcribe
+from asr.commands import bench, catalog, doctor, evaluate, models, transcribe
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command, version
 from asr.errors import AsrError
 
@@ -21,7 +21,14 @@ GROUP = "voicesearch.commands"
 INTERRUPTED = 130  # 128 + SIGINT and 128 + SIGPIPE: what a shell reports of a program that they end
 BROKEN_PIPE = 141
 
-COMMANDS = (transcribe.COMMAND, evaluate.COMMAND, bench.COMMAND, models.COMMAND, doctor.COMMAND)
+COMMANDS = (
+    transcribe.COMMAND,
+    evaluate.COMMAND,
+    bench.COMMAND,
+    models.COMMAND,
+    catalog.COMMAND,
+    doctor.COMMAND,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from asr import loudness
 from asr.errors import OptionError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, ClipStats, NullReason, Span
-from asr.vad import NoVad, Vad, VadOptions, find_speech
+from asr.vad import NoVad, Vad, VadOptions, edge, find_speech
 from asr.webrtc import WebRtcVad
 
 Samples = NDArray[np.float32]
@@ -71,12 +71,17 @@ class FrontendOptions:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One utterance: levelled samples (float32, ``(len(span),)``), where they lie in the clip, and the active
-    speech level before the gain."""
+    """One utterance: levelled samples (float32, ``(n,)``), where they lie in the clip, and the active speech
+    level before the gain.
+
+    ``first`` is the sample of the clip at which they begin. It may lie before the clip, and their end behind it:
+    speech at the edge of a clip is padded with silence. ``span`` is the part within the clip.
+    """
 
     samples: Samples
     span: Span
     level_dbfs: float
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +102,25 @@ class Frontend:
 
     def prepare(self, samples: Samples) -> Prepared:
         """Find, judge, trim and level the speech of one clip (float32, ``(n,)``, 16 kHz)."""
-        spans = find_speech(self.vad, samples, self.options.vad_options)
-        clip = clip_stats(samples, spans, self.options)
-        found = [self.segment(samples[span.start : span.end], span.start) for span in spans]
+        silence = edge(self.options.vad_options)
+        padded = np.pad(samples, silence)
+        whole = Span(0, len(samples))
+        found = [
+            self.segment(padded[span.start : span.end], span.start - silence, whole)
+            for span in find_speech(self.vad, padded, self.options.vad_options)
+        ]
+        clip = clip_stats(samples, [segment.span for segment in found], self.options)
         loud = tuple(segment for segment in found if self.is_loud(segment))
         reason = self._null_reason(samples, found, loud)
         return Prepared(() if reason else loud, clip, reason)
 
-    def segment(self, samples: Samples, start: int) -> Segment:
-        """Level one stretch of speech that begins at sample ``start`` of the clip."""
+    def segment(self, samples: Samples, first: int, clip: Span) -> Segment:
+        """Level one stretch of speech that begins at sample ``first``, before or within ``clip``."""
         level_dbfs = loudness.active_speech_level(samples)
         levelled = loudness.dither(loudness.apply_gain(samples, gain_for(level_dbfs, self.options)))
-        return Segment(levelled, Span(start, start + len(samples)), level_dbfs)
+        start = min(max(first, clip.start), clip.end)
+        span = Span(start, max(start, min(first + len(samples), clip.end)))
+        return Segment(levelled, span, level_dbfs, first)
 
     def is_loud(self, segment: Segment) -> bool:
         """Whether speech was, before any gain, loud enough to be worth hearing. Segment by segment, as a stream

@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from asr.decode import (
-    BLANK,
     DecoderOptions,
     Hypothesis,
     HypothesisWord,
-    LogProbs,
     Pronunciation,
     geometric_confidence,
     path_phones,
 )
+from asr.rows import BLANK, LogProbs
 
 _ROOT = 0
 _NO_WORD = -1

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from asr import audio
 from asr.errors import OptionError
-from asr.frontend import clip_stats
+from asr.frontend import Segment, clip_stats
+from asr.hotwords import Hotwords
 from asr.transcribe import Transcriber
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
-from asr.vad import Segmenter, VadOptions
+from asr.vad import Segmenter, VadOptions, edge
 
 Samples = NDArray[np.float32]
 
@@ -91,8 +92,14 @@ Event = SpeechStarted | Partial | SpeechStopped | Final
 class Stream:
     """One microphone. Not shared between threads; the `Transcriber` may be."""
 
-    def __init__(self, transcriber: Transcriber, endpoint: EndpointOptions | None = None) -> None:
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        endpoint: EndpointOptions | None = None,
+        hotwords: Hotwords | None = None,
+    ) -> None:
         self._transcriber = transcriber
+        self._hotwords = hotwords
         self._endpoint = endpoint or EndpointOptions()
         self._frontend = transcriber.frontend
         self._options = self._endpoint.vad_options(self._frontend.options.vad_options)
@@ -104,11 +111,14 @@ class Stream:
         self._score = vad.open()
         self._frame_length = vad.frame_length
         self._segmenter = Segmenter(self._options, self._frame_length)
-        self._pending: Samples = np.zeros(0, dtype=np.float32)  # less than one frame
+        # Inside, samples are counted from the beginning of the silence that is put before a clip.
+        self._edge = edge(self._options)
+        self._pending: Samples = np.zeros(self._edge, dtype=np.float32)  # not yet seen by the detector
         self._kept: Samples = np.zeros(0, dtype=np.float32)  # the open utterance and silence before it
-        self._kept_start = 0  # sample of the stream where `_kept` begins
+        self._kept_start = 0  # sample where `_kept` begins
         self._position = 0  # samples seen by the detector
-        self._floor = 0  # end of the last utterance
+        self._fed = 0  # samples of the stream itself
+        self._floor = self._edge  # end of the last utterance
         self._last_partial = 0
         self._announced = self._any_final = self._finished = False
 
@@ -121,13 +131,10 @@ class Stream:
         assert not self._finished, "feed after finish; call reset first"
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise OptionError(f"sample_rate_hz is {sample_rate_hz}; a stream takes {SAMPLE_RATE_HZ}")
-        self._pending = np.concatenate([self._pending, audio.from_samples(samples, SAMPLE_RATE_HZ)])
-        whole = len(self._pending) // self._frame_length * self._frame_length
-        frames, self._pending = self._pending[:whole], self._pending[whole:]
-        events: list[Event] = []
-        self._kept = np.concatenate([self._kept, frames])
-        for start in range(0, whole, self._frame_length):
-            events += self._frame(frames[start : start + self._frame_length], self._frame_length)
+        new = audio.from_samples(samples, SAMPLE_RATE_HZ)
+        self._fed += len(new)
+        self._pending = np.concatenate([self._pending, new])
+        events = self._frames(len(self._pending) // self._frame_length)
         if self._segmenter.open_start is None:
             pad = self._options.speech_pad_ms * SAMPLES_PER_MS
             self._forget_before(self._position - KEPT_SILENCE - pad)
@@ -140,28 +147,32 @@ class Stream:
         if self._finished:
             return []
         self._finished = True
-        events: list[Event] = []
-        if rest := len(self._pending):
-            self._kept = np.concatenate([self._kept, self._pending])
-            events += self._frame(np.pad(self._pending, (0, self._frame_length - rest)), rest)
-            self._pending = self._pending[:0]
+        last = self._edge + self._fed + self._edge  # where the silence behind the clip ends
+        self._pending = np.pad(self._pending, (0, self._edge + self._frame_length))
+        events = self._frames(-(-(last - self._position) // self._frame_length))
+        self._position = last
         events += self._closed(self._segmenter.finish())
         if not self._any_final:
             # How much is kept depends on the pieces fed; this much always is, and no more may be looked at.
-            heard = Span(max(0, self._position - KEPT_SILENCE), self._position)
-            prepared = self._frontend.prepare(self._cut(heard))
+            end = self._edge + self._fed
+            prepared = self._frontend.prepare(self._cut(Span(max(self._edge, end - KEPT_SILENCE), end)))
             reason = prepared.null_reason or NullReason.NO_SPEECH
             events.append(Final(self._transcriber.assemble([], prepared.clip, reason)))
         return events
 
-    def _frame(self, frame: Samples, length: int) -> list[Event]:
-        """One frame, of which ``length`` samples are the stream's own (fewer in the last one)."""
-        self._position += length
-        span = self._segmenter.push(self._score(frame))
-        events = self._opened()
-        events += self._closed(span)
-        if self._announced and self._partial_is_due():
-            events.append(self._partial())
+    def _frames(self, count: int) -> list[Event]:
+        """Let the detector see so many pending frames."""
+        events: list[Event] = []
+        whole = count * self._frame_length
+        frames, self._pending = self._pending[:whole], self._pending[whole:]
+        self._kept = np.concatenate([self._kept, frames])
+        for start in range(0, whole, self._frame_length):
+            self._position += self._frame_length
+            span = self._segmenter.push(self._score(frames[start : start + self._frame_length]))
+            events += self._opened()
+            events += self._closed(span)
+            if self._announced and self._partial_is_due():
+                events.append(self._partial())
         return events
 
     def _opened(self) -> list[Event]:
@@ -170,31 +181,32 @@ class Stream:
         start = self._segmenter.open_start
         assert start is not None
         self._announced, self._last_partial = True, self._position
-        return [SpeechStarted(start)]
+        return [SpeechStarted(self._outside(start))]
 
     def _closed(self, span: Span | None) -> list[Event]:
         if span is None:
             return []
-        events: list[Event] = [] if self._announced else [SpeechStarted(span.start)]
+        behind = self._edge + self._fed + self._edge  # no clip goes on beyond the silence behind it
+        segment = self._segment(Span(span.start, min(span.end, self._position, behind)))
+        events: list[Event] = [] if self._announced else [SpeechStarted(segment.span.start)]
         self._announced, self._any_final = False, True
-        span = Span(span.start, min(span.end, self._position))
-        segment = self._frontend.segment(self._cut(span), span.start)
         # How much silence happens to be kept depends on the pieces fed; how much is looked at must not.
         before = max(self._floor, span.start - KEPT_SILENCE)
-        heard = self._cut(Span(before, self._position))
-        local = Span(span.start - before, span.end - before)
+        heard = self._cut(Span(before, self._outside(self._position) + self._edge))
+        shift = self._edge - before
+        local = Span(segment.span.start + shift, segment.span.end + shift)
         clip = clip_stats(heard, [local], self._frontend.options)
         reason = None
-        if self._position < self._frontend.options.min_duration_ms * SAMPLES_PER_MS:
+        if self._outside(self._position) < self._frontend.options.min_duration_ms * SAMPLES_PER_MS:
             reason = NullReason.TOO_SHORT
         elif not self._frontend.is_loud(segment):
             reason = NullReason.TOO_QUIET
-        readings = [] if reason else [(span, self._transcriber.recognise(segment))]
-        self._floor = span.end
-        self._forget_before(span.end)
+        readings = [] if reason else [(segment, self._transcriber.recognise(segment, self._hotwords))]
+        self._floor = segment.span.end + self._edge
+        self._forget_before(self._floor)
         return [
             *events,
-            SpeechStopped(span.end),
+            SpeechStopped(segment.span.end),
             Final(self._transcriber.assemble(readings, clip, reason)),
         ]
 
@@ -205,9 +217,17 @@ class Stream:
         self._last_partial = self._position
         start = self._segmenter.open_start
         assert start is not None
-        segment = self._frontend.segment(self._cut(Span(start, self._position)), start)
-        readings = self._transcriber.recognise(segment)
+        segment = self._segment(Span(start, self._position))
+        readings = self._transcriber.recognise(segment, self._hotwords)
         return Partial(" ".join(word.text for word in readings[0].words) if readings else "")
+
+    def _segment(self, span: Span) -> Segment:
+        clip = Span(0, self._outside(self._position))
+        return self._frontend.segment(self._cut(span), span.start - self._edge, clip)
+
+    def _outside(self, sample: int) -> int:
+        """Sample of the stream, within what it has had so far."""
+        return min(max(sample - self._edge, 0), self._fed)
 
     def _cut(self, span: Span) -> Samples:
         return self._kept[span.start - self._kept_start : span.end - self._kept_start]

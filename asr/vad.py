@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from asr.errors import OptionError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Span
 
+SETTLING_MS = 100  # of silence that a detector hears before what is padded around speech
 LONGEST_SPEECH_S = 3600.0  # the longest clip that `asr.audio` takes; what a model can hold is far less
 
 Samples = NDArray[np.float32]
@@ -72,6 +73,12 @@ class VadOptions:
                 f"speech_pad_ms is {self.speech_pad_ms}; padded spans would overlap unless it is at most half "
                 f"of min_silence_duration_ms = {self.min_silence_duration_ms}"
             )
+
+
+def edge(options: VadOptions) -> int:
+    """Samples of silence to put before and after a clip: speech cut off at its edges is then padded, and the
+    detector begins, as if the silence had been recorded. More silence in the recording changes nothing."""
+    return (options.speech_pad_ms + SETTLING_MS) * SAMPLES_PER_MS
 
 
 class Segmenter:

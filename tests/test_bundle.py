@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from asr.bundle import FORMAT, MANIFEST, Bundle, DecoderSettings, file_digest, read
+from asr.bundle import FORMAT, MANIFEST, Bundle, DecoderSettings, file_digest, read, verify
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
-from asr.errors import BundleError
+from asr.errors import BundleDigestError, BundleError
 from asr.frontend import FrontendOptions
 
 NAMES = ("tokens.txt", "lexicon.txt", "model.onnx")
@@ -46,6 +46,7 @@ def written(folder: Path, **changes: Any) -> Path:
         {"files": ["model.onnx"]},
         {"frontend": {"option_of_tomorrow": 1}},
         {"decoder": "greedy"},
+        {"decoder": {"lexicon": "lexicon.txt", "g2p": 5}},
     ],
 )
 def test_a_senseless_description_is_a_bundle_error(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -71,3 +72,36 @@ def test_a_model_that_does_not_load_is_a_bundle_error(tmp_path: Path) -> None:
     """Its digest is right, and ONNX Runtime cannot read it."""
     with pytest.raises(BundleError, match=r"model\.onnx is no model that this onnxruntime loads"):
         Bundle.load(written(tmp_path))
+
+
+def test_a_bundle_made_before_g2p_has_none(tmp_path: Path) -> None:
+    """Settings without the entry load, verify and need no such file."""
+    old = {"lexicon": "lexicon.txt", "lm": None}
+    info = read(written(tmp_path, decoder=old))
+    verify(tmp_path, info)
+    assert info.decoder.g2p is None
+    assert info.decoder.files == ("lexicon.txt",)
+
+
+def test_settings_come_back_as_they_were_written() -> None:
+    """The file that pronounces words travels in ``bundle.json`` beside lexicon and language model."""
+    settings = DecoderSettings("lexicon.txt", "lm.bin", DecoderOptions(), Calibration(), "g2p.xz")
+    assert DecoderSettings.from_dict(json.loads(json.dumps(settings.as_dict()))) == settings
+    assert settings.files == ("lexicon.txt", "lm.bin", "g2p.xz")
+
+
+def test_the_g2p_file_is_verified(tmp_path: Path) -> None:
+    """It must be recorded, be there, and be unchanged: as every other file."""
+    settings = {"lexicon": "lexicon.txt", "g2p": "g2p.xz"}
+    with pytest.raises(BundleError, match=r"records no SHA-256 for g2p\.xz"):
+        verify(tmp_path, read(written(tmp_path, decoder=settings)))
+    (tmp_path / "g2p.xz").write_bytes(b"as trained")
+    files = {name: file_digest(tmp_path / name) for name in (*NAMES, "g2p.xz")}
+    info = read(written(tmp_path, decoder=settings, files=files))
+    verify(tmp_path, info)
+    (tmp_path / "g2p.xz").write_bytes(b"as damaged")
+    with pytest.raises(BundleDigestError, match=r"g2p\.xz has SHA-256"):
+        verify(tmp_path, info)
+    (tmp_path / "g2p.xz").unlink()
+    with pytest.raises(BundleError, match=r"lacks g2p\.xz"):
+        verify(tmp_path, info)

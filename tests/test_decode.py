@@ -10,8 +10,8 @@ import pytest
 
 from asr.decode import BeamDecoder, DecoderOptions, LogProbs, Pronunciation, greedy, read_lexicon
 from asr.errors import BundleError, OptionError
+from asr.ngram import estimate
 from asr.train.lexicon import TOKENS
-from asr.train.ngram import estimate
 
 _COLUMN = {token: at for at, token in enumerate(TOKENS)}
 _SOUNDS = {
@@ -89,6 +89,21 @@ def test_language_model_chooses_among_homophones(tmp_path: Path) -> None:
     assert decoder.decode(_log_probs("W AH N _ K AE T _"))[0].text == "one cat"
 
 
+def test_a_sure_blank_between_equal_phones_is_kept() -> None:
+    """Rows of sure blank are not searched, but "cat two" has its T twice, and "catu" would be no word."""
+    best = _decoder().decode(_log_probs("K _ AE _ T _ _ T _ UW _", posterior=0.99))[0]
+    assert [(w.text, w.start_frame, w.end_frame) for w in best.words] == [("cat", 0, 5), ("two", 7, 10)]
+
+
+def test_improbable_tokens_are_not_searched() -> None:
+    """A phone under the floor ends no word; just above it, it does."""
+    log_probs = _log_probs("T IY")
+    log_probs[1] = np.log(np.where(np.arange(len(TOKENS)) == _COLUMN["S"], 0.8, 1e-5))
+    log_probs[1, _COLUMN["UW"]] = math.log(0.004)
+    assert _decoder(min_posterior=0.005).decode(log_probs) == []
+    assert _decoder(min_posterior=0.003).decode(log_probs)[0].text == "two"
+
+
 def test_of_equal_homophones_the_commoner_comes_first() -> None:
     """Without a language model one sound may be two words: the one earlier in the lexicon is taken."""
     assert [_decoder().decode(_log_probs("T UW _"))[0].text for _ in range(20)] == ["two"] * 20
@@ -115,7 +130,9 @@ def test_lexicon_is_read_in_order(tmp_path: Path) -> None:
         read_lexicon(path, TOKENS)
 
 
-@pytest.mark.parametrize("option", [{"beam_size": 0}, {"lm_weight": math.nan}, {"beam_threshold": -1.0}])
+@pytest.mark.parametrize(
+    "option", [{"beam_size": 0}, {"min_posterior": 1.0}, {"lm_weight": math.nan}, {"beam_threshold": -1.0}]
+)
 def test_options_out_of_range_are_refused(option: dict[str, float]) -> None:
     """The error names the option and the value."""
     with pytest.raises(OptionError, match=next(iter(option))):

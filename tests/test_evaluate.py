@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from asr.commands.evaluate import judge_all, slice_keys, table
+from asr.commands import evaluate as verb
+from asr.commands.evaluate import judge_all, slice_keys, table, words_of
 from asr.errors import CorruptAudioError, OptionError
 from asr.evaluate import Evaluation, evaluate, judge, summarise
 from asr.manifest import Reference, read_manifest
@@ -187,3 +191,80 @@ def test_a_limit_below_one_is_refused(tmp_path: Path) -> None:
     """Zero rows would be an evaluation of nothing."""
     with pytest.raises(OptionError, match="limit is 0"):
         read_manifest(tmp_path / "m.jsonl", 0)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The verb, with models that hear what ``HEARD`` says; the model ``other`` hears nothing."""
+
+    def load(args: Namespace) -> Any:
+        silent = Transcript("", (), 0.0, NullReason.NO_SPEECH, CLIP, "other@2", "en")
+        return SimpleNamespace(transcribe=(lambda _: silent) if args.model == "other" else transcribe)
+
+    monkeypatch.setattr(verb, "load_transcriber", load)
+    parser = ArgumentParser()
+    verb.add_arguments(parser)
+    return verb.run(parser.parse_args(arguments))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> str:
+    """Three clips of two speakers that are heard; the label of the first breaks the guideline."""
+    path = tmp_path / "m.jsonl"
+    rows = [("one.wav", "Call mum", "a"), ("two.wav", "call mum", "a"), ("three.wav", "go", "b")]
+    path.write_text("".join(json.dumps({"audio": a, "text": t, "speaker": s}) + "\n" for a, t, s in rows))
+    return str(path)
+
+
+def test_json_of_the_verb_gets_new_keys_only_when_asked(
+    manifest: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The public object is the same but for ``labels`` and ``compare``."""
+    assert run(monkeypatch, manifest, "--json") == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert run(monkeypatch, manifest, "--json", "--check-labels", "--compare", "other") == 0
+    full = json.loads(capsys.readouterr().out)
+    found, compared = full.pop("labels"), full.pop("compare")
+    assert full == plain | {"real_time_factor": full["real_time_factor"]}
+    assert ("one.wav", "guideline") in [(one["audio"], one["kind"]) for one in found]
+    assert (compared["second"]["model"], compared["second"]["wer"]) == ("other@2", 1.0)
+    assert compared["matched_pairs"]["segments"] == 3
+    assert compared["matched_pairs"]["mean"] == pytest.approx((1 + 1 + 1) / 3)
+
+
+def test_the_verb_tells_people_what_it_found(
+    manifest: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the table: findings by kind and clip, then the test of the two models in a sentence."""
+    run(monkeypatch, manifest, "--check-labels", "--compare", "other")
+    text = capsys.readouterr().out
+    assert text.startswith("     ")
+    assert "guideline (capitals)  one.wav: 'Call', expected 'call'" in text
+    assert "tiny@1  40.0%, other@2 100.0%: no difference in 3 segments" in text
+
+
+def test_a_report_is_written_where_asked(
+    manifest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder is told on stderr, where results are not; texts of training make a slice."""
+    for module in ("jinja2", "librosa", "matplotlib"):
+        pytest.importorskip(module, reason="needs voicesearch[report]")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("call me\ngo\n")
+    run(monkeypatch, manifest, "--report", str(tmp_path / "r"), "--training-texts", str(texts))
+    assert "index.html" in capsys.readouterr().err
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert {name for name in report["slices"] if name.startswith("words unseen")} == {
+        "words unseen in training=none",
+        "words unseen in training=over 10 %",
+    }
+    assert set(report["slices"]) >= {"speaker=a", "speaker=b"}
+
+
+def test_training_texts_are_lines_or_a_manifest(tmp_path: Path) -> None:
+    """Words as the error rates see them; a file without any is a mistake."""
+    path = tmp_path / "texts"
+    path.write_text('{"audio": "a.wav", "text": "Call mum"}\nplay it!\n')
+    assert words_of(path) == {"call", "mum", "play", "it"}
+    path.write_text("12 34\n")
+    with pytest.raises(OptionError, match="has no words"):
+        words_of(path)

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs voicesearch[train]")
 pytest.importorskip("onnx", reason="needs voicesearch[train]")
 
-from asr.bundle import Bundle, DecoderSettings  # noqa: E402  # after the skips
+from asr.bundle import Bundle, DecoderSettings, file_digest  # noqa: E402  # after the skips
 from asr.confidence import Calibration  # noqa: E402
 from asr.decode import DecoderOptions  # noqa: E402
 from asr.errors import BundleDigestError, BundleError, DeviceError, OptionError  # noqa: E402
@@ -77,6 +77,25 @@ def test_published_bundle_loads(model: AcousticModel, exported: Path) -> None:
         with torch.inference_mode():
             expected, _ = model(torch.from_numpy(clip)[None], torch.tensor([len(clip)]))
         assert np.abs(found - expected[0].numpy()).max() <= PARITY
+
+
+def test_published_g2p_is_recorded(exported: Path, tmp_path: Path) -> None:
+    """A bundle with a file that pronounces words carries it and its digest, and loads."""
+    (tmp_path / "g2p.xz").write_bytes(b"as trained")
+    release = Release(
+        name="toy",
+        language="en",
+        tokens=TOKENS,
+        frontend=FrontendOptions(),
+        decoder=DecoderSettings("lexicon.txt", None, DecoderOptions(), Calibration(), "g2p.xz"),
+        licence="Apache-2.0",
+        training={},
+    )
+    words = [exported / "lexicon.txt", tmp_path / "g2p.xz"]
+    publish(release, {"fp32": exported / "model.onnx"}, words, tmp_path / "toy")
+    info = Bundle.load(tmp_path / "toy").info
+    assert info.decoder.g2p == "g2p.xz"
+    assert info.files["g2p.xz"] == file_digest(tmp_path / "g2p.xz")
 
 
 def test_a_changed_file_is_refused(exported: Path, tmp_path: Path) -> None:

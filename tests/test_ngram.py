@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.train.ngram import BOS, EOS, NGramModel, estimate, prune
+from asr.ngram import BOS, EOS, NGramModel, estimate, prune
 
 _VOCABULARY = ("a", "b", "c", "d")
 _TEXTS = st.lists(
@@ -88,3 +88,33 @@ def test_perplexity_leaves_unknown_words_out() -> None:
     perplexity, unknown = estimate(["a b"] * 20, ("a", "b")).perplexity(["a b", "x"])
     assert unknown == pytest.approx(1 / 5)
     assert 1.0 < perplexity < 4.0
+
+
+def test_counts_are_lines_said_so_often() -> None:
+    """A line with a count is as many lines, at every order."""
+    lines, counts = ["a b c d", "b d", "a b"], [3, 1, 2]
+    repeated = [line for line, count in zip(lines, counts, strict=True) for _ in range(count)]
+    for order in (2, 3, 5):
+        counted, plain = estimate(lines, _VOCABULARY, order, counts), estimate(repeated, _VOCABULARY, order)
+        for one, other in zip(counted.orders, plain.orders, strict=True):
+            assert one.keys.tolist() == other.keys.tolist()
+            assert one.probability == pytest.approx(other.probability)
+            assert one.backoff == pytest.approx(other.backoff)
+
+
+def test_a_long_history_tells_what_a_short_one_cannot() -> None:
+    """At order 5 the first word decides about the fifth, and after an unseen history it backs off."""
+    model = estimate(["a b b b c", "d b b b a"] * 50, _VOCABULARY, order=5)
+    a, b, c, d = 3, 4, 5, 6
+    assert 10 ** model.log10_probability([a, b, b, b, c]) > 0.95
+    assert 10 ** model.log10_probability([d, b, b, b, c]) < 0.05
+    assert sum(10 ** model.log10_probability([c, b, b, b, w]) for w in (0, 2, a, b, c, d)) == pytest.approx(
+        1.0
+    )
+
+
+def test_a_text_shorter_than_the_order_has_no_such_ngrams() -> None:
+    """One word between start and end: nothing of length five, and what is there still sums to one."""
+    model = estimate(["a"], ("a",), order=5)
+    assert [len(order.keys) for order in model.orders] == [4, 2, 1, 0, 0]
+    assert sum(10 ** model.log10_probability([BOS, w]) for w in (0, EOS, 3)) == pytest.approx(1.0)

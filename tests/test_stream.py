@@ -18,6 +18,7 @@ from asr.confidence import Calibration
 from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
 from asr.errors import AudioError, OptionError
 from asr.frontend import Frontend, FrontendOptions
+from asr.hotwords import Hotwords
 from asr.stream import EndpointOptions, Event, Final, Partial, SpeechStarted, SpeechStopped, Stream
 from asr.transcribe import Transcriber
 from asr.transcript import NullReason, Span, Word
@@ -269,3 +270,19 @@ def test_the_shipped_bundle_hears_the_same_in_pieces(shipped: Transcriber) -> No
     assert words(once) == whole.words
     assert any(isinstance(event, Partial) and event.text for event in once)
     assert all(Span(0, len(samples)).start <= word.span.start <= word.span.end for word in whole.words)
+
+
+def test_hotwords_bias_partials_and_finals() -> None:
+    """Every reading of the stream comes from the decoder of its list."""
+
+    class Biased:
+        def decode(self, log_probs: Samples) -> list[Hypothesis]:
+            return [Hypothesis((HypothesisWord("bob", 0, len(log_probs), 0.75),), 0.0)]
+
+    plain = fake()
+    transcriber = Transcriber(plain.bundle, plain.frontend, FakeDecoder(), lambda _: Biased())
+    opened = Stream(transcriber, hotwords=Hotwords(("bob",)))
+    events = opened.feed(DIALOGUE) + opened.finish()
+    texts = {event.text for event in events if isinstance(event, Partial)}
+    texts |= {final.transcript.text for final in finals(events)}
+    assert texts == {"bob"}

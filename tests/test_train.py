@@ -125,6 +125,15 @@ def test_augmented_clips_are_finite_float32(corpus: Corpus) -> None:
         assert 0.8 * len(clip) < len(augmented) < 1.3 * len(clip) + 2 * 4000
 
 
+def test_strength_scales_the_surroundings_and_spares_devices() -> None:
+    """At strength 0 no clip is changed in speed, room, noise or masks; telephone and clipping stay as likely."""
+    full, none, half = AugmentOptions(), AugmentOptions().scaled(0.0), AugmentOptions().scaled(0.5)
+    assert (none.speed, none.reverb, none.noise, none.stretch, none.time_mask_share) == (0, 0, 0, 0, 0)
+    assert (none.frequency_mask_bins, half.speed, half.noise) == (0, full.speed / 2, full.noise / 2)
+    assert (none.band, none.clip) == (full.band, full.clip)
+    assert full.scaled(1.0) == full
+
+
 def test_spec_augment_zeroes_and_leaves_its_input() -> None:
     """Masked regions are zero, the rest and the input untouched."""
     features = torch.ones(3, 80, 200)

@@ -16,9 +16,10 @@ from asr.audio import Samples
 from asr.bundle import BundleInfo, DecoderSettings
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
-from asr.errors import UnsupportedAudioError
-from asr.frontend import Frontend, FrontendOptions
-from asr.transcribe import Transcriber, load_decoder
+from asr.errors import MissingPackageError, OptionError, UnsupportedAudioError
+from asr.frontend import Frontend, FrontendOptions, Segment
+from asr.hotwords import Hotwords
+from asr.transcribe import CACHED_LISTS, Transcriber, load_decoder
 from asr.transcript import ClipStats, NullReason, Span
 
 RATE = 16_000
@@ -59,13 +60,18 @@ def heard(*words: tuple[str, int, int], confidence: float = 0.8) -> Hypothesis:
     return Hypothesis(tuple(HypothesisWord(*word, confidence) for word in words), -1.0)
 
 
+def stretch(start: int, end: int) -> Segment:
+    """A segment of the clip; what it sounds like does not matter."""
+    return Segment(np.zeros(end - start, dtype=np.float32), Span(start, end), -26.0, start)
+
+
 def sound(seconds: float) -> Samples:
     return (np.random.default_rng(0).standard_normal(int(seconds * RATE)) * 0.05).astype(np.float32)
 
 
 def test_word_times_are_in_the_clip() -> None:
     """Frames of 40 ms count from where the segment begins."""
-    readings = [(Span(8000, 32_000), [heard(("call", 2, 10), ("mum", 12, 20))])]
+    readings = [(stretch(8000, 32_000), [heard(("call", 2, 10), ("mum", 12, 20))])]
     words = fake().assemble(readings, CLIP, None).words
     assert [(word.text, word.span) for word in words] == [
         ("call", Span(8000 + 2 * FRAME, 8000 + 10 * FRAME)),
@@ -76,7 +82,7 @@ def test_word_times_are_in_the_clip() -> None:
 
 def test_word_times_end_with_the_segment() -> None:
     """The last frame is completed with zeros: a word in it ends where the samples do."""
-    readings = [(Span(100, 1000), [heard(("go", 0, 2), ("on", 2, 3))])]
+    readings = [(stretch(100, 1000), [heard(("go", 0, 2), ("on", 2, 3))])]
     words = fake().assemble(readings, CLIP, None).words
     assert [word.span for word in words] == [Span(100, 1000), Span(1000, 1000)]
 
@@ -84,9 +90,9 @@ def test_word_times_end_with_the_segment() -> None:
 def test_segments_are_joined() -> None:
     """The words of all segments, in order, make the text; a segment without words adds nothing."""
     readings = [
-        (Span(0, 16_000), [heard(("call", 0, 9))]),
-        (Span(20_000, 25_000), []),
-        (Span(32_000, 48_000), [heard(("mum", 0, 9), confidence=0.5)]),
+        (stretch(0, 16_000), [heard(("call", 0, 9))]),
+        (stretch(20_000, 25_000), []),
+        (stretch(32_000, 48_000), [heard(("mum", 0, 9), confidence=0.5)]),
     ]
     transcript = fake().assemble(readings, CLIP, None)
     assert transcript.text == "call mum"
@@ -97,13 +103,13 @@ def test_segments_are_joined() -> None:
 
 def test_alternatives_are_those_of_the_only_segment() -> None:
     """The other readings, best first; of two segments with words there are none."""
-    one = (Span(0, 16_000), [heard(("two", 0, 9)), heard(("to", 0, 9)), heard(("too", 0, 9))])
-    assert fake().assemble([one, (Span(20_000, 21_000), [])], CLIP, None).alternatives == ("to", "too")
+    one = (stretch(0, 16_000), [heard(("two", 0, 9)), heard(("to", 0, 9)), heard(("too", 0, 9))])
+    assert fake().assemble([one, (stretch(20_000, 21_000), [])], CLIP, None).alternatives == ("to", "too")
     assert fake().assemble([one, one], CLIP, None).alternatives == ()
 
 
-@pytest.mark.parametrize("readings", [[], [(Span(0, 16_000), [])]])
-def test_no_words_is_no_speech(readings: list[tuple[Span, list[Hypothesis]]]) -> None:
+@pytest.mark.parametrize("readings", [[], [(stretch(0, 16_000), [])]])
+def test_no_words_is_no_speech(readings: list[tuple[Segment, list[Hypothesis]]]) -> None:
     """Where the model finds no words there was no speech, whatever the detector heard."""
     transcript = fake().assemble(readings, CLIP, None)
     assert (transcript.text, transcript.words, transcript.confidence) == ("", (), 0.0)
@@ -113,7 +119,7 @@ def test_no_words_is_no_speech(readings: list[tuple[Span, list[Hypothesis]]]) ->
 @pytest.mark.parametrize("minimum", [0.5, 0.51])
 def test_below_the_minimum_is_low_confidence(minimum: float) -> None:
     """A mean confidence of exactly the minimum is enough; under it the words are withheld, not the number."""
-    readings = [(Span(0, 16_000), [heard(("call", 0, 9), confidence=0.5)])]
+    readings = [(stretch(0, 16_000), [heard(("call", 0, 9), confidence=0.5)])]
     transcript = fake(replace(CALIBRATION, minimum=minimum)).assemble(readings, CLIP, None)
     assert transcript.confidence == 0.5
     if minimum == 0.5:
@@ -130,11 +136,11 @@ def test_a_reason_found_earlier_stands(reason: NullReason) -> None:
 
 
 def test_a_clip_goes_through_all_stages() -> None:
-    """Two seconds of sound are one segment of 50 frames, and one word from end to end of it."""
+    """Two seconds of sound and the silence put around them are one segment of 65 frames, and one word."""
     transcript = fake().transcribe(sound(2))
-    assert transcript.text == "word50"
+    assert transcript.text == "word65"
     assert transcript.words[0].span == Span(0, 2 * RATE)
-    assert transcript.alternatives == ("ward50",)
+    assert transcript.alternatives == ("ward65",)
     assert transcript.clip.duration_s == 2.0
 
 
@@ -155,7 +161,7 @@ def test_each_segment_is_recognised_alone() -> None:
     """The model never sees two segments at once: its int8 activations are scaled over the batch."""
     transcriber = fake()
     transcriber.frontend.options = FrontendOptions(vad="webrtc")
-    segments = [transcriber.frontend.segment(sound(1), start) for start in (0, 20_000)]
+    segments = [transcriber.frontend.segment(sound(1), start, Span(0, 40_000)) for start in (0, 20_000)]
     assert [len(transcriber.recognise(segment)) for segment in segments] == [2, 2]
     assert transcriber.bundle.batches == [1, 1]  # type: ignore[attr-defined]
 
@@ -189,3 +195,78 @@ def test_without_flashlight_the_lexicon_alone_decodes(
         found[beam_size] = [reading.text for reading in decoder.decode(np.log(posteriors))]
     assert found[50] == ["ab"]
     assert found[1] != found[50]
+
+
+class NamedDecoder:
+    """Hears the name it was given."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def decode(self, log_probs: Samples) -> list[Hypothesis]:
+        return [Hypothesis((HypothesisWord(self.name, 0, len(log_probs), 0.8),), 0.0)]
+
+
+def test_hotwords_choose_the_decoder_of_one_call() -> None:
+    """Each list has a decoder of its own, made once; a call without a list is not biased."""
+    made: list[Hotwords] = []
+
+    def biased(hotwords: Hotwords) -> NamedDecoder:
+        made.append(hotwords)
+        return NamedDecoder(hotwords.phrases[0])
+
+    frontend = Frontend(FrontendOptions(vad="none"))
+    transcriber = Transcriber(FakeBundle(CALIBRATION), frontend, NamedDecoder("plain"), biased)  # type: ignore[arg-type]
+    lists = [None, Hotwords(("bob",)), Hotwords(("Bob",)), Hotwords(("mum",)), None, Hotwords(("bob",))]
+    texts = [transcriber.transcribe(sound(1), hotwords=hotwords).text for hotwords in lists]
+    assert texts == ["plain", "bob", "bob", "mum", "plain", "bob"]
+    assert [hotwords.phrases for hotwords in made] == [("bob",), ("mum",)]
+
+
+def test_few_lists_are_kept() -> None:
+    """The least recently used decoder makes room for a new list's."""
+    made: list[str] = []
+
+    def biased(hotwords: Hotwords) -> NamedDecoder:
+        made.append(hotwords.phrases[0])
+        return NamedDecoder(hotwords.phrases[0])
+
+    frontend = Frontend(FrontendOptions(vad="none"))
+    transcriber = Transcriber(FakeBundle(CALIBRATION), frontend, NamedDecoder("plain"), biased)  # type: ignore[arg-type]
+    names = "abcdefgh"[: CACHED_LISTS + 1]
+    for name in (*names, names[-1], names[0]):
+        transcriber.transcribe(sound(1), hotwords=Hotwords((name,)))
+    assert made == [*names, names[0]]
+
+
+def test_a_decoder_without_hotwords_refuses_them() -> None:
+    """They are not silently ignored."""
+    with pytest.raises(OptionError, match="bob"):
+        fake().transcribe(sound(1), hotwords=Hotwords(("bob",)))
+
+
+def _bundle(folder: Path) -> SimpleNamespace:
+    (folder / "lexicon.txt").write_text("ab A B\nc C\n")
+    return SimpleNamespace(
+        folder=folder, info=FakeBundle(CALIBRATION).info, tokens=("<blank>", "A", "B", "C")
+    )
+
+
+def test_new_words_are_pronounced(tmp_path: Path) -> None:
+    """A hotword outside the lexicon is heard as its pronunciations say; without any the error names it."""
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
+    bundle, hotwords = _bundle(tmp_path), Hotwords(("ab bac",))
+    posteriors = np.full((3, 4), 0.02, dtype=np.float32)
+    posteriors[[0, 1, 2], [2, 1, 3]] = 0.94
+    decoder = load_decoder(bundle, None, hotwords, lambda word: [tuple(word.upper())])  # type: ignore[arg-type]
+    assert decoder.decode(np.log(posteriors))[0].text == "bac"
+    for pronounce in (None, lambda _: []):
+        with pytest.raises(OptionError, match="'bac'"):
+            load_decoder(bundle, None, hotwords, pronounce)  # type: ignore[arg-type]
+
+
+def test_hotwords_need_the_beam_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fallback cannot favour a word, and says so instead of leaving it out."""
+    monkeypatch.setitem(sys.modules, "flashlight.lib.text.decoder", None)
+    with pytest.raises(MissingPackageError, match="flashlight-text"):
+        load_decoder(_bundle(tmp_path), None, Hotwords(("ab",)))  # type: ignore[arg-type]

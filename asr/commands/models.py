@@ -98,7 +98,8 @@ def run_info(args: Namespace) -> int:
         ("detector", f"{info.frontend.vad}, speech at {info.frontend.target_level_dbfs:g} dBFS"),
         (
             "decoder",
-            f"{decoder.lexicon}, {decoder.lm or 'no language model'}, beam {decoder.options.beam_size}",
+            f"{decoder.lexicon}, {decoder.lm or 'no language model'}, "
+            f"{decoder.g2p or 'no pronunciations of other words'}, beam {decoder.options.beam_size}",
         ),
     ):
         print(f"{label:11} {value}")

@@ -6,13 +6,15 @@ An option that is not given keeps the bundle's own setting.
 from __future__ import annotations
 
 import warnings
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import fields, replace
 from typing import Any
 
 from asr import bundle
 from asr.commands.progress import say
+from asr.errors import OptionError
 from asr.frontend import VAD_NAMES
+from asr.hotwords import Hotwords
 from asr.transcribe import Transcriber
 from asr.vad import VadOptions
 
@@ -44,6 +46,23 @@ def add_pipeline_arguments(parser: ArgumentParser) -> None:
     for name, text in VAD_HELP.items():
         kind = int if name.endswith("_ms") else float
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=name.upper(), help=text)
+
+
+def add_hotwords_argument(parser: ArgumentParser) -> None:
+    """What the caller expects to hear."""
+    parser.add_argument(
+        "--hotwords",
+        type=_hotwords,
+        metavar="PHRASES",
+        help='phrases to listen for, "play jazz, lights off", or @FILE with one a line',
+    )
+
+
+def _hotwords(text: str) -> Hotwords:
+    try:
+        return Hotwords.parse(text)
+    except OptionError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def load_transcriber(args: Namespace) -> Transcriber:

@@ -10,12 +10,17 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from asr.audio import DEFAULT_LIMITS
 from asr.commands.command import DONE, SOME_FAILED, Command
 from asr.commands.formats import ALL, CUE_WRITERS, FORMATS, json_text, render, row
-from asr.commands.pipeline_options import add_pipeline_arguments, load_transcriber
+from asr.commands.pipeline_options import (
+    add_hotwords_argument,
+    add_pipeline_arguments,
+    load_transcriber,
+)
 from asr.commands.progress import progress, say
 from asr.errors import AudioError, OptionError
 from asr.transcript import Transcript
@@ -49,6 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "-o", "--output_dir", "--output-dir", type=Path, help="a file per clip goes here (default: stdout)"
     )
     parser.add_argument("--word-timestamps", action="store_true", help="srt, vtt, tsv: one cue a word")
+    add_hotwords_argument(parser)
     add_pipeline_arguments(parser)
 
 
@@ -56,7 +62,8 @@ def run(args: Namespace) -> int:
     """Transcribe as asked."""
     output = Output(args.output_format, args.output_dir, args.word_timestamps)
     check(args.audio, output)
-    return transcribe_files(load_transcriber(args).transcribe, args.audio, output)
+    transcribe = partial(load_transcriber(args).transcribe, hotwords=args.hotwords)
+    return transcribe_files(transcribe, args.audio, output)
 
 
 def check(names: Sequence[str], output: Output) -> None:

@@ -17,6 +17,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from asr.train.formula import write_as_formula
 from asr.train.model import AcousticModel
 
 OPSET = 18
@@ -45,6 +46,7 @@ def export_fp32(model: AcousticModel, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
+    onnx.save(write_as_formula(onnx.load(str(path))), str(path))
     worst = parity(model, path)
     assert worst <= PARITY, (
         f"torch and ONNX differ by {worst:.2e} in log-probabilities; {PARITY} is the limit"

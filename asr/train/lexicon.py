@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asr.errors import MissingPackageError
+from asr.g2p import possessive
 
 Phones = tuple[str, ...]
 
@@ -28,8 +29,6 @@ TOKENS: Phones = (BLANK, *PHONES)  # the order of tokens.txt and of the model's 
 _FLITE_PHONES = {"ax": ("AH",), "axr": ("ER",), "dx": ("T",), "pau": (), "ssil": (), "h#": (), "brth": ()}
 
 _WORD = re.compile(r"'?[a-z]+(?:'[a-z]+)*'?")
-_SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
-_VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
 # Words in their own right besides being letters: only these need a look at their neighbours.
 _LETTER_WORDS = frozenset({"a", "i"})
 
@@ -51,13 +50,6 @@ def read_cmudict(path: Path) -> dict[str, tuple[Phones, ...]]:
                 phones = tuple(phone.rstrip("012").upper() for phone in stressed)
                 found.setdefault(word, {})[phones] = None
     return {word: tuple(variants) for word, variants in found.items()}
-
-
-def possessive(base: Phones) -> Phones:
-    """The pronunciation of ``base`` + 's: S, Z or IH Z after its last phone, as in every English grammar."""
-    if base[-1] in _SIBILANTS:
-        return (*base, "IH", "Z")
-    return (*base, "S" if base[-1] in _VOICELESS else "Z")
 
 
 class Pronouncer:

@@ -9,38 +9,12 @@ from __future__ import annotations
 
 import random
 
-UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+from asr.number_words import UNITS
+from asr.number_words import cardinal as cardinal
+from asr.number_words import ordinal as ordinal
+
 MONTHS = "january february march april may june july august september october november december".split()
 DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-
-
-def cardinal(number: int) -> str:
-    """A number from 0 to 999,999 in words: ``cardinal(342)`` is "three hundred forty two"."""
-    assert 0 <= number < 1_000_000, number
-    if number < 20:
-        return UNITS[number]
-    for size, name in ((1000, "thousand"), (100, "hundred")):
-        if number >= size:
-            rest = f" {cardinal(number % size)}" if number % size else ""
-            return f"{cardinal(number // size)} {name}{rest}"
-    return TENS[number // 10] + (f" {UNITS[number % 10]}" if number % 10 else "")
-
-
-def ordinal(number: int) -> str:
-    """A rank from 1 to 99 in words: ``ordinal(21)`` is "twenty first"."""
-    assert 1 <= number < 100, number
-    if number <= 20:
-        return ORDINALS[number - 1]
-    tens, unit = divmod(number, 10)
-    return f"{TENS[tens]} {ORDINALS[unit - 1]}" if unit else TENS[tens].removesuffix("y") + "ieth"
 
 
 def number_phrase(source: random.Random) -> str:

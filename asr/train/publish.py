@@ -1,4 +1,4 @@
-"""Make a bundle folder: exported models, tokens, lexicon, language model, and the ``bundle.json`` over them."""
+"""Make a bundle folder: exported models, words (`DecoderSettings.files`), and the ``bundle.json`` over them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Release:
 
 def publish(release: Release, models: Mapping[str, Path], words: Iterable[Path], folder: Path) -> Path:
     """Write the bundle into ``folder``. ``models`` maps precisions to ONNX files, the default one first;
-    ``words`` are the lexicon and language model files. Returns the path of ``bundle.json``."""
+    ``words`` are the lexicon, language model and grapheme-to-phone files. Returns the path of ``bundle.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokens.txt").write_text("".join(f"{token}\n" for token in release.tokens), encoding="utf-8")
     names = {
@@ -49,8 +49,7 @@ def publish(release: Release, models: Mapping[str, Path], words: Iterable[Path],
         _copy(source, folder / names[precision])
     for source in words:
         _copy(source, folder / source.name)
-    listed = ["tokens.txt", *names.values(), release.decoder.lexicon]
-    listed += [] if release.decoder.lm is None else [release.decoder.lm]
+    listed = ["tokens.txt", *names.values(), *release.decoder.files]
     values = {
         "format": FORMAT,
         "name": release.name,

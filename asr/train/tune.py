@@ -1,4 +1,4 @@
-"""Tune what the bundle decodes with on dev speech: language-model weight, word score, calibration.
+"""Tune what the bundle searches with on dev speech: language-model weight and word score.
 
 The acoustic model runs once a clip; the searches are repeated over its log-probabilities. Everything goes
 through the runtime's own classes, so what is tuned is what will run.
@@ -7,21 +7,20 @@ through the runtime's own classes, so what is tuned is what will run.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from asr import audio
 from asr.bundle import Bundle
-from asr.confidence import Calibration, logit
+from asr.confidence import Calibration
 from asr.decode import DecoderOptions
 from asr.frontend import Frontend
 from asr.manifest import Reference
-from asr.transcribe import Decoder, load_decoder
+from asr.train.calibrate import Attempt
+from asr.transcribe import Decoder
 from asr.wer import ErrorCounts, align, normalise
 
 LogProbs = NDArray[np.float32]
@@ -30,9 +29,10 @@ MIN_SET_WORDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A dev utterance and the log-probabilities of its segments."""
+    """A dev utterance and the log-probabilities of its segments. Unnamed speakers each count as one."""
 
     set: str
+    speaker: str
     words: tuple[str, ...]
     segments: tuple[LogProbs, ...]
 
@@ -46,9 +46,12 @@ class Outcome:
 
     @property
     def mean(self) -> float:
-        """Mean word error rate of the sets, each counting alike; a set of a few words would only add noise."""
+        """Mean word error rate of the sets, each counting alike; a set of a few words would only add noise.
+
+        Where all sets are that small, the rate over all words.
+        """
         rates = [count.rate for count in self.counts.values() if count.reference_length >= MIN_SET_WORDS]
-        return sum(rates) / len(rates)
+        return sum(rates) / len(rates) if rates else sum(self.counts.values(), ErrorCounts()).rate
 
 
 def listen(bundle: Bundle, references: Iterable[Reference]) -> list[Heard]:
@@ -59,12 +62,13 @@ def listen(bundle: Bundle, references: Iterable[Reference]) -> list[Heard]:
         segments = frontend.prepare(audio.decode(reference.path)).segments
         log_probs = tuple(bundle.log_probs([segment.samples])[0] for segment in segments)
         words = tuple(normalise(reference.text).split())
-        heard.append(Heard(reference.values.get("set", "all"), words, log_probs))
+        speaker = str(reference.values.get("speaker", reference.audio))
+        heard.append(Heard(reference.values.get("set", "all"), speaker, words, log_probs))
     return heard
 
 
 def search(
-    bundle: Bundle,
+    decoder: Callable[[DecoderOptions], Decoder],
     heard: Sequence[Heard],
     start: DecoderOptions,
     lm_weights: Sequence[float],
@@ -74,52 +78,38 @@ def search(
     outcomes = []
     for lm_weight, word_score in itertools.product(lm_weights, word_scores):
         options = replace(start, lm_weight=lm_weight, word_score=word_score)
-        outcomes.append(Outcome(options, errors(load_decoder(bundle, options), heard)))
+        outcomes.append(Outcome(options, errors(decoder(options), heard)))
     return sorted(outcomes, key=lambda outcome: outcome.mean)
 
 
 def errors(beam: Decoder, heard: Sequence[Heard]) -> dict[str, ErrorCounts]:
     """Word errors of each set."""
     counts: dict[str, ErrorCounts] = {}
-    for utterance in heard:
-        words = _words(beam, utterance)
-        found = align(utterance.words, [text for text, _ in words])
+    for utterance, attempt in zip(heard, attempts(beam, heard), strict=True):
+        found = align(utterance.words, attempt.heard)
         counts[utterance.set] = counts.get(utterance.set, ErrorCounts()) + found
     return counts
 
 
-def calibrate(beam: Decoder, heard: Sequence[Heard]) -> tuple[Calibration, float]:
-    """Fit P(word is right) to the raw confidences (Platt 1999); returns it with its expected calibration error.
-
-    A hypothesis word is right where the alignment with the reference matches it.
-    """
-    raw, right = [], []
-    for utterance in heard:
-        words = _words(beam, utterance)
-        matched = _matches(utterance.words, [text for text, _ in words])
-        raw += [confidence for _, confidence in words]
-        right += matched
-    logits, truth = np.array([logit(value) for value in raw]), np.array(right, dtype=np.float64)
-
-    def loss(parameters: NDArray[np.float64]) -> float:
-        z = parameters[0] * logits + parameters[1]
-        return float(np.mean(np.logaddexp(0.0, z) - truth * z))
-
-    slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    calibration = Calibration(max(float(slope), 0.0), float(intercept))
-    return calibration, expected_calibration_error([calibration(value) for value in raw], right)
+def attempts(beam: Decoder, heard: Iterable[Heard]) -> list[Attempt]:
+    """The readings of each utterance."""
+    return [
+        Attempt(
+            utterance.speaker,
+            utterance.words,
+            tuple(tuple(beam.decode(log_probs)) for log_probs in utterance.segments),
+        )
+        for utterance in heard
+    ]
 
 
-def clip_confidences(
-    beam: Decoder, heard: Sequence[Heard], calibration: Calibration
-) -> list[tuple[float, float]]:
-    """Confidence and word error rate of each clip that got any words; the mean over words, as in a transcript."""
+def clip_confidences(made: Iterable[Attempt], calibration: Calibration) -> list[tuple[float, float]]:
+    """Mean confidence of its words, which ``minimum`` is held against, and word error rate, of each clip with any."""
     found = []
-    for utterance in heard:
-        words = _words(beam, utterance)
+    for attempt in made:
+        words = [value for readings in attempt.segments for value in calibration.words(readings)]
         if words:
-            confidence = float(np.mean([calibration(raw) for _, raw in words]))
-            found.append((confidence, align(utterance.words, [text for text, _ in words]).rate))
+            found.append((sum(words) / len(words), align(attempt.said, attempt.heard).rate))
     return found
 
 
@@ -130,42 +120,3 @@ def choose_minimum(clips: Sequence[tuple[float, float]], lost: float = 0.005, us
     """
     confidences = [confidence for confidence, rate in clips if rate <= useful]
     return round(float(np.quantile(confidences, lost)), 3) if confidences else 0.0
-
-
-def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """Mean gap between confidence and accuracy over equally wide bins, weighted by their size (Naeini 2015)."""
-    values, truth = np.array(confidences), np.array(right, dtype=np.float64)
-    index = np.minimum((values * bins).astype(int), bins - 1)
-    gaps = [
-        abs(values[index == at].mean() - truth[index == at].mean()) * np.count_nonzero(index == at)
-        for at in range(bins)
-        if np.any(index == at)
-    ]
-    return float(sum(gaps)) / len(values) if len(values) else math.nan
-
-
-def _words(beam: Decoder, utterance: Heard) -> list[tuple[str, float]]:
-    """Words of the best reading, with their raw confidences, over all segments."""
-    readings = [beam.decode(log_probs) for log_probs in utterance.segments]
-    return [(word.text, word.confidence) for best in readings if best for word in best[0].words]
-
-
-def _matches(reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
-    """Which words of the hypothesis are in a longest common subsequence with the reference."""
-    longest = np.zeros((len(reference) + 1, len(hypothesis) + 1), dtype=int)
-    for i, word in enumerate(reference):
-        for j, other in enumerate(hypothesis):
-            longest[i + 1, j + 1] = (
-                longest[i, j] + 1 if word == other else max(longest[i, j + 1], longest[i + 1, j])
-            )
-    matched = [False] * len(hypothesis)
-    i, j = len(reference), len(hypothesis)
-    while i and j:
-        if reference[i - 1] == hypothesis[j - 1] and longest[i, j] == longest[i - 1, j - 1] + 1:
-            matched[j - 1] = True
-            i, j = i - 1, j - 1
-        elif longest[i - 1, j] >= longest[i, j - 1]:
-            i -= 1
-        else:
-            j -= 1
-    return matched

@@ -27,6 +27,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lexicon", type=Path, required=True, help="from scripts/build_language_model")
     parser.add_argument("--lm", type=Path, help="KenLM file; without one all words are equally likely")
     parser.add_argument(
+        "--g2p", type=Path, help="from scripts/train_g2p: pronounces words outside the lexicon"
+    )
+    parser.add_argument(
         "--precision",
         nargs="+",
         choices=PRECISIONS,
@@ -44,6 +47,7 @@ def _run(args: argparse.Namespace) -> int:
         lm=None if args.lm is None else args.lm.name,
         options=DecoderOptions(),
         calibration=Calibration(),
+        g2p=None if args.g2p is None else args.g2p.name,
     )
     if (args.folder / MANIFEST).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
         tuned = read(args.folder).decoder
@@ -64,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
             quantise_int8(made["fp32"], made["int8"])
         if "fp16" in args.precision:
             convert_fp16(made["fp32"], made["fp16"])
-        words = [args.lexicon] if args.lm is None else [args.lexicon, args.lm]
+        words = [path for path in (args.lexicon, args.lm, args.g2p) if path is not None]
         publish(release, {precision: made[precision] for precision in args.precision}, words, args.folder)
     if args.checkpoint_fp16 is not None:
         args.checkpoint_fp16.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,12 +12,13 @@ from asr.commands.command import DONE, Command
 from asr.train.augment import AugmentOptions
 from asr.train.batches import BatchOptions
 from asr.train.fit import FitOptions
-from asr.train.model import ModelOptions
+from asr.train.model import SIZES
 from asr.train.recipe import Inputs, train
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="checkpoints and log; an interrupted run goes on from here")
+    parser.add_argument("--size", choices=tuple(SIZES), default="en-small", help="default %(default)s")
     parser.add_argument("--real", type=Path, nargs="+", required=True, help="corpora of recorded speech")
     parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="corpora of synthetic speech")
     parser.add_argument("--dev", type=Path, required=True, help="corpus to measure the phone error rate on")
@@ -56,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
         short_until=args.short_until,
         muon=args.optimiser == "muon",
         seed=args.seed,
-        model=ModelOptions(dropout=args.dropout),
+        model=replace(SIZES[args.size], dropout=args.dropout),
         batches=BatchOptions(batch_s=args.batch_s, augment=AugmentOptions().scaled(args.augmentation)),
     )
     inputs = Inputs(

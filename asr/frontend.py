@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from asr import loudness
 from asr.errors import OptionError
+from asr.neural import NeuralVad
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, ClipStats, NullReason, Span
 from asr.vad import NoVad, Vad, VadOptions, edge, find_speech
 from asr.webrtc import WebRtcVad
 
 Samples = NDArray[np.float32]
 
-VAD_NAMES = ("webrtc", "silero", "none")
+VAD_NAMES = ("webrtc", "neural", "silero", "none")
 NOISE_FRAME = 10 * SAMPLES_PER_MS
 MAX_SNR_DB = 80.0  # what digital silence around the speech would make infinite
 
@@ -144,7 +145,9 @@ class Frontend:
 
 
 def load_vad(name: str) -> Vad:
-    """The detector of that name: ``webrtc``, ``silero`` (needs its package) or ``none``."""
+    """The detector of that name: ``webrtc``, ``neural`` (our own), ``silero`` (needs its package) or ``none``."""
+    if name == "neural":
+        return NeuralVad()
     if name == "silero":
         from asr.silero import SileroVad
 

@@ -44,6 +44,7 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
     """The wheel holds the runtime, the shipped model, and no tests, in at most 20 MB."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"asr/transcribe.py", "asr/py.typed", "asr/models/en-small/bundle.json"} <= names
+    assert {"asr/models/vad-small/vad.onnx", "asr/report/templates/index.html"} <= names
     assert not [name for name in names if name.startswith(("tests", "scripts", "data"))]
     unpacked = sum(
         info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/models/" in info.filename

@@ -1,0 +1,168 @@
+"""Sounds that are not speech, made by code: a generator and a length in, float32 ``(length,)`` at 16 kHz out.
+
+Everything has a root mean square of 1; whoever mixes sets the level. No two draws are alike: rates, pitches and
+decays are drawn anew in each. `NOISES` names them all but `babble`, which is made of voices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+
+Samples = NDArray[np.float32]
+Generator = np.random.Generator
+
+FEWEST_VOICES = 4  # in babble: of fewer, words can be followed, and that is speech
+SCALE_HZ = 110.0 * 2.0 ** (np.arange(48) / 12.0)  # four octaves of semitones from A2
+
+
+def coloured(rng: Generator, length: int) -> Samples:
+    """Hiss to rumble: power falls by 0 (white), 3 (pink), 6 (brown) dB an octave, or between."""
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 20.0 * length / SAMPLE_RATE_HZ) ** rng.uniform(0.0, 1.0)
+    return _unit(np.fft.irfft(spectrum, length))
+
+
+def white(rng: Generator, length: int) -> Samples:
+    """White noise."""
+    return _unit(rng.standard_normal(length))
+
+
+def hum(rng: Generator, length: int) -> Samples:
+    """Mains hum: 50 or 60 Hz, or twice that, with up to 20 harmonics of random strength."""
+    base_hz = float(rng.choice([50.0, 60.0, 100.0, 120.0])) * rng.uniform(0.995, 1.005)
+    return _unit(_harmonics(base_hz, length, int(rng.integers(1, 21)), rng.uniform(0.3, 1.5), rng))
+
+
+def fan(rng: Generator, length: int) -> Samples:
+    """A fan or motor: rumble and hiss that swell with each turn, over a whine with harmonics."""
+    turn = 1.0 + rng.uniform(0.0, 0.5) * np.sin(2 * np.pi * rng.uniform(0.5, 30.0) * _time_s(length))
+    whine = _harmonics(rng.uniform(60.0, 400.0), length, 8, 1.0, rng)
+    return _unit(coloured(rng, length) * turn + rng.uniform(0.0, 0.5) * _unit(whine))
+
+
+def swells(rng: Generator, length: int) -> Samples:
+    """Noise that swells as often as syllables do, one to ten times a second: what fools detectors of change."""
+    swell = np.sin(np.pi * rng.uniform(1.0, 10.0) * _time_s(length) + rng.uniform(0.0, np.pi))
+    return _unit(coloured(rng, length) * np.abs(swell) ** rng.uniform(0.5, 8.0))
+
+
+def keyboard(rng: Generator, length: int) -> Samples:
+    """Typing: bursts of strokes, each a click of 5 to 30 ms as the key goes down and a softer one as it comes up."""
+    sound = np.zeros(length + SAMPLE_RATE_HZ)
+    decay_ms, ring = rng.uniform(1.0, 8.0), _ring(rng)
+    at = rng.uniform(0.0, 0.3) * SAMPLE_RATE_HZ
+    while at < length:
+        up = at + rng.uniform(0.05, 0.12) * SAMPLE_RATE_HZ
+        for start, size in ((at, rng.uniform(0.4, 1.0)), (up, rng.uniform(0.1, 0.5))):
+            _add(sound, int(start), size * ring(_click(rng, decay_ms * rng.uniform(0.7, 1.4))))
+        pause_s = rng.uniform(0.3, 1.5) if rng.random() < 0.1 else rng.uniform(0.06, 0.3)
+        at += pause_s * SAMPLE_RATE_HZ
+    return _unit(sound[:length] + rng.standard_normal(length) * 10.0 ** rng.uniform(-5.0, -2.5))
+
+
+def clatter(rng: Generator, length: int) -> Samples:
+    """Dishes, tools, knocks: blows that make a few resonances ring for 10 to 300 ms."""
+    sound = np.zeros(length + SAMPLE_RATE_HZ)
+    per_s, lowest_hz = rng.uniform(0.5, 8.0), rng.uniform(80.0, 1500.0)
+    for start in rng.integers(0, length, size=max(1, int(per_s * length / SAMPLE_RATE_HZ))):
+        time_s = _time_s(int(rng.uniform(0.05, 0.5) * SAMPLE_RATE_HZ))
+        blow = rng.standard_normal(len(time_s)) * np.exp(-time_s / 0.004)
+        for _ in range(int(rng.integers(2, 7))):
+            hertz = lowest_hz * rng.uniform(1.0, 5.0)
+            blow += np.sin(2 * np.pi * hertz * time_s) * np.exp(-time_s / rng.uniform(0.003, 0.1))
+        _add(sound, int(start), blow * rng.uniform(0.1, 1.0))
+    return _unit(sound[:length] + rng.standard_normal(length) * 1e-4)
+
+
+def music(rng: Generator, length: int) -> Samples:
+    """Notes and chords of an instrument with harmonics: plucked or held, with or without a beat."""
+    sound = np.zeros(length + 8 * SAMPLE_RATE_HZ)
+    note_s, fade_s = rng.uniform(0.1, 1.2), rng.uniform(0.1, 3.0)
+    harmonics, slope, voices = int(rng.integers(1, 9)), rng.uniform(0.5, 2.0), int(rng.integers(1, 5))
+    beat = rng.random() < 0.4
+    for start in range(0, length, int(note_s * SAMPLE_RATE_HZ)):
+        if beat:
+            _add(sound, start, 3.0 * _click(rng, rng.uniform(5.0, 60.0)))
+        if rng.random() < 0.85:
+            samples = int(min(note_s * rng.uniform(0.8, 2.0), 4.0) * SAMPLE_RATE_HZ)
+            rise = np.minimum(_time_s(samples) / rng.uniform(0.002, 0.05), 1.0)
+            shape = (
+                rise
+                * np.exp(-_time_s(samples) / fade_s)
+                * np.minimum((samples - np.arange(samples)) / 400, 1)
+            )
+            for hertz in rng.choice(SCALE_HZ, size=voices):
+                _add(sound, start, shape * _harmonics(float(hertz), samples, harmonics, slope, rng))
+    return _unit(sound[:length] + rng.standard_normal(length) * 1e-4)
+
+
+def beeps(rng: Generator, length: int) -> Samples:
+    """Alarms, ringing tones, sirens: tones switched on and off, or gliding up and down."""
+    hertz, time_s = rng.uniform(300.0, 3500.0), _time_s(length)
+    glide = rng.uniform(0.0, 0.4) * np.sin(2 * np.pi * rng.uniform(0.2, 6.0) * time_s) * (rng.random() < 0.5)
+    tone = np.sin(2 * np.pi * np.cumsum(hertz * (1.0 + glide)) / SAMPLE_RATE_HZ)
+    on = np.sin(2 * np.pi * rng.uniform(0.3, 6.0) * time_s) > rng.uniform(-1.2, 0.8)
+    return _unit(
+        tone * np.convolve(on, np.full(80, 1 / 80), mode="same") + rng.standard_normal(length) * 1e-3
+    )
+
+
+def babble(voices: Sequence[Samples], rng: Generator, length: int) -> Samples:
+    """Voices talking at once, each repeated where it is too short; at least `FEWEST_VOICES` of them."""
+    assert len(voices) >= FEWEST_VOICES, len(voices)
+    total = np.zeros(length)
+    for voice in voices:
+        total += np.resize(np.roll(_unit(voice), int(rng.integers(len(voice)))), length) * rng.uniform(
+            0.6, 1.0
+        )
+    return _unit(total)
+
+
+NOISES: Mapping[str, Callable[[Generator, int], Samples]] = {
+    made.__name__: made for made in (coloured, white, hum, fan, swells, keyboard, clatter, music, beeps)
+}
+
+
+def _harmonics(base_hz: float, length: int, count: int, slope: float, rng: Generator) -> NDArray[np.float64]:
+    # By powers of one rotating vector: a sine for each harmonic would cost four times as much.
+    turn = np.exp(2j * np.pi * base_hz * _time_s(length))
+    total, power = np.zeros(length), np.ones(length, dtype=np.complex128)
+    for order in range(1, min(count, int(0.45 * SAMPLE_RATE_HZ / base_hz)) + 1):
+        power = power * turn
+        phase = np.exp(1j * rng.uniform(0.0, 2.0 * np.pi))
+        total += rng.uniform(0.2, 1.0) * order**-slope * (power * phase).real
+    return total
+
+
+def _click(rng: Generator, decay_ms: float) -> NDArray[np.float64]:
+    decay = decay_ms * SAMPLES_PER_MS
+    return rng.standard_normal(int(5 * decay) + 8) * np.exp(-np.arange(int(5 * decay) + 8) / decay)
+
+
+def _ring(rng: Generator) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    angle = 2 * np.pi * rng.uniform(300.0, 6000.0) / SAMPLE_RATE_HZ
+    radius = rng.uniform(0.5, 0.97)
+    poles = [1.0, -2.0 * radius * np.cos(angle), radius**2]
+    return lambda click: np.asarray(lfilter([1.0 - radius], poles, click))
+
+
+def _add(sound: NDArray[np.float64], start: int, piece: NDArray[np.float64]) -> None:
+    room = min(len(piece), len(sound) - start)
+    sound[start : start + room] += piece[:room]
+
+
+def _time_s(length: int) -> NDArray[np.float64]:
+    return np.arange(length) / SAMPLE_RATE_HZ
+
+
+def _unit(sound: NDArray[np.floating[Any]]) -> Samples:
+    return np.asarray(
+        sound / (np.sqrt(np.mean(np.square(sound, dtype=np.float64))) + 1e-12), dtype=np.float32
+    )

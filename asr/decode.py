@@ -22,7 +22,7 @@ import numpy as np
 
 from asr.errors import BundleError, MissingPackageError, OptionError
 from asr.hotwords import BoostedPaths, Hotwords
-from asr.rows import BLANK, LogProbs, Rows, condense
+from asr.rows import BLANK, SURE_BLANK, LogProbs, Rows, condense
 
 _LN_10 = math.log(10.0)  # KenLM speaks log10, the model natural logarithms
 _NEVER = -1e4  # a log-probability that no path survives; -inf would spoil sums
@@ -76,14 +76,18 @@ class DecoderOptions:
     """Beam-search settings; scores are natural logarithms. ``word_score`` is added for every word.
 
     Of each frame the search tries the ``beam_size_token`` likeliest tokens whose posterior exceeds
-    ``min_posterior``: most of its time goes into tokens that nobody said.
+    ``min_posterior``: most of its time goes into tokens that nobody said. ``blank_penalty`` is taken off the
+    blank's log-probability in frames where it is not all but certain: CTC is too sure of blanks, and words that
+    were hardly heard get lost. ``skip_blanks`` leaves certain blanks out of the search, which makes it fast.
     """
 
     beam_size: int = 500
-    beam_size_token: int = 10
-    beam_threshold: float = 8.0
+    beam_size_token: int = 8
+    beam_threshold: float = 12.0
     min_posterior: float = 0.0025
-    lm_weight: float = 0.6
+    blank_penalty: float = 0.0
+    skip_blanks: bool = True
+    lm_weight: float = 0.9
     word_score: float = 0.0
     n_best: int = 5
 
@@ -91,7 +95,7 @@ class DecoderOptions:
         for name in ("beam_size", "beam_size_token", "n_best"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}; expected at least 1")
-        for name in ("beam_threshold", "lm_weight", "word_score"):
+        for name in ("beam_threshold", "blank_penalty", "lm_weight", "word_score"):
             if not math.isfinite(getattr(self, name)):
                 raise OptionError(f"{name} is {getattr(self, name)}; expected a finite number")
         if not 0 <= self.min_posterior < 1:
@@ -151,7 +155,7 @@ class BeamDecoder:
         self._options = options
         self._vocabulary_size = vocabulary_size
         self._words = tuple(dict.fromkeys(entry.word for entry in lexicon))
-        index = {word: at for at, word in enumerate(self._words)}
+        index = self._index = {word: at for at, word in enumerate(self._words)}
         paths = [(entry.tokens, index[entry.word]) for entry in lexicon]
         if lm is None:
             self._lm = decoder.ZeroLM()
@@ -204,10 +208,21 @@ class BeamDecoder:
         assert log_probs.shape[1:] == (self._vocabulary_size,), log_probs.shape
         if len(log_probs) == 0:
             return []
-        rows = condense(log_probs)
+        rows = condense(log_probs, skip_blanks=self._options.skip_blanks)
         columns = self._columns(rows.log_probs)
         results = self._decoder.decode(columns.ctypes.data, *columns.shape)
         return self._n_best(results, rows, log_probs)
+
+    def log_probability(self, words: Sequence[str]) -> float:
+        """Natural logarithm of the language model's probability of a sentence, its end included; -inf where the
+        lexicon lacks one of the words."""
+        if any(word not in self._index for word in words):
+            return -math.inf
+        state, total = self._lm.start(False), 0.0
+        for word in words:
+            state, score = self._lm.score(state, self._index[word])
+            total += score
+        return float((total + self._lm.finish(state)[1]) * _LN_10)
 
     def _columns(self, log_probs: LogProbs) -> LogProbs:
         """What the search reads, (rows, columns): tokens, silence, tokens that end hotwords, fillers.
@@ -220,6 +235,7 @@ class BeamDecoder:
         possible = log_probs > math.log(max(self._options.min_posterior, 1e-30))
         possible[:, BLANK] = True
         columns[:, : self._vocabulary_size] = np.where(possible, np.maximum(log_probs, _NEVER), _NEVER)
+        columns[log_probs[:, BLANK] <= SURE_BLANK, BLANK] -= self._options.blank_penalty
         ending = columns[:, self._boosted.tokens]
         bonuses = np.where(ending > _NEVER, self._boosted.bonuses, np.float32(0))
         columns[:, self._vocabulary_size + 1 : self._first_filler] = ending + bonuses

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 BLANK = 0
 LogProbs = NDArray[np.float32]
 
-_SURE_BLANK = math.log(0.98)
+SURE_BLANK = math.log(0.98)
 _LIKELY = math.log(0.05)
 
 
@@ -34,20 +34,22 @@ class Rows:
         return runs
 
 
-def condense(log_probs: LogProbs) -> Rows:
+def condense(log_probs: LogProbs, *, skip_blanks: bool = True) -> Rows:
     """Merge runs of one likeliest token into their mean, and leave out sure blanks (Chen et al. 2016).
 
     The search leaves a word at the first frame of its last token and could not wait there while that token goes
     on: so runs become one row. A row of sure blank between two that share a likely token stays, since a token
     can only come twice with a blank between. At least one row is left. ``log_probs`` has at least one frame.
+    Without ``skip_blanks`` every frame of blank is a row.
     """
     best = log_probs.argmax(axis=1)
-    mergeable = (best != BLANK) | (log_probs[:, BLANK] > _SURE_BLANK)
+    sure = math.inf if not skip_blanks else SURE_BLANK
+    mergeable = (best != BLANK) | (log_probs[:, BLANK] > sure)
     joined = (best[1:] == best[:-1]) & mergeable[1:] & mergeable[:-1]
     bounds = np.concatenate([[0], np.flatnonzero(~joined) + 1, [len(log_probs)]])
     sums = np.add.reduceat(log_probs, bounds[:-1], axis=0)
     means = (sums / np.diff(bounds)[:, None]).astype(np.float32)
-    needed = means[:, BLANK] <= _SURE_BLANK
+    needed = means[:, BLANK] <= sure
     spoken = means[:, BLANK + 1 :]
     needed[1:-1] |= np.minimum(spoken[:-2], spoken[2:]).max(axis=1, initial=-np.inf) > _LIKELY
     needed[0] |= not needed.any()

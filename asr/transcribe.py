@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr import audio
+from asr import catalog as catalogs
 from asr.bundle import DEFAULT_MODEL, Bundle, LogProbs
 from asr.decode import BeamDecoder, DecoderOptions, Hypothesis, HypothesisWord, Pronunciation, read_lexicon
 from asr.errors import MissingPackageError, OptionError
@@ -20,6 +21,7 @@ from asr.frontend import Frontend, FrontendOptions, Segment
 from asr.g2p import GraphemeToPhone
 from asr.hotwords import Hotwords
 from asr.lexicon_path import LexiconBestPath
+from asr.mixture import with_catalog
 from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Span, Transcript, Word
 
 CACHED_LISTS = 4  # decoders kept for the last lists of hotwords; each has its own trie and language model
@@ -77,17 +79,20 @@ class Transcriber:
         threads: int = 1,
         frontend: FrontendOptions | None = None,
         decoder: DecoderOptions | None = None,
+        catalog: Path | None = None,
     ) -> Transcriber:
         """Load a bundle by path or name, with its own settings unless others are given.
 
-        Raises what `Bundle.load` raises.
+        ``catalog`` is a folder of ``voicesearch catalog build``: what it holds is preferred. Raises what
+        `Bundle.load` and `asr.catalog.read` raise.
         """
         bundle = Bundle.load(model, precision=precision, device=device, threads=threads)
 
         def biased(hotwords: Hotwords) -> Decoder:
-            return load_decoder(bundle, decoder, hotwords)
+            return load_decoder(bundle, decoder, hotwords, catalog=catalog)
 
-        return cls(bundle, Frontend(frontend or bundle.info.frontend), load_decoder(bundle, decoder), biased)
+        plain = load_decoder(bundle, decoder, catalog=catalog)
+        return cls(bundle, Frontend(frontend or bundle.info.frontend), plain, biased)
 
     def transcribe(
         self, clip: Clip, sample_rate_hz: int = SAMPLE_RATE_HZ, hotwords: Hotwords | None = None
@@ -165,13 +170,17 @@ def load_decoder(
     options: DecoderOptions | None = None,
     hotwords: Hotwords | None = None,
     pronounce: Pronounce | None = None,
+    catalog: Path | None = None,
 ) -> Decoder:
     """The beam search with the bundle's lexicon and language model, with its own weights unless others are given.
+
+    With the folder of a catalogue its model and the bundle's are mixed (`asr.mixture`).
 
     Words of ``hotwords`` outside the lexicon are added as ``pronounce`` says them, the bundle's own model of
     pronunciation unless another is given; without either they raise OptionError. Where flashlight-text has no
     wheel (Python 3.13 at present), the best path through the lexicon alone, with a RuntimeWarning: it gives
-    words, but without a language model more of them are wrong. It favours no hotwords: MissingPackageError.
+    words, but without a language model more of them are wrong. It favours no hotwords and no catalogue:
+    MissingPackageError.
     """
     settings = bundle.info.decoder
     lexicon = read_lexicon(bundle.folder / settings.lexicon, bundle.tokens)
@@ -181,9 +190,12 @@ def load_decoder(
         lexicon += _pronounced(unknown, bundle, pronounce) if unknown else []
     lm = None if settings.lm is None else bundle.folder / settings.lm
     try:
-        return BeamDecoder(lexicon, len(bundle.tokens), lm, options or settings.options, hotwords)
+        beam = BeamDecoder(lexicon, len(bundle.tokens), lm, options or settings.options, hotwords)
+        if catalog is None:
+            return beam
+        return with_catalog(beam, options or settings.options, catalogs.read(catalog), bundle.tokens)
     except MissingPackageError as error:
-        if hotwords is not None:
+        if hotwords is not None or catalog is not None:
             raise
         warnings.warn(f"decoding without a language model: {error}", RuntimeWarning, stacklevel=2)
         return LexiconBestPath(lexicon, len(bundle.tokens), options or settings.options)

@@ -57,7 +57,8 @@ def test_the_search_ranks_all_settings() -> None:
         right = (options.lm_weight, options.word_score) == (0.6, 1.0)
         return Scripted({1: [("play", 0.9)] * 100 if right else []})
 
-    ranked = search(decoder, [heard(1, " ".join(["play"] * 100))], DecoderOptions(), [0.3, 0.6], [0.0, 1.0])
+    grid = {"lm_weight": [0.3, 0.6], "word_score": [0.0, 1.0]}
+    ranked = search(decoder, [heard(1, " ".join(["play"] * 100))], DecoderOptions(), grid)
     assert (ranked[0].options.lm_weight, ranked[0].options.word_score) == (0.6, 1.0)
     assert [outcome.mean for outcome in ranked] == [0.0, 1.0, 1.0, 1.0]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from asr import bundle
@@ -42,6 +43,12 @@ def add_pipeline_arguments(parser: ArgumentParser) -> None:
     """The model, the speech detector and the decoder."""
     add_model_arguments(parser)
     parser.add_argument("--beam-size", type=int, help="readings kept by the search")
+    parser.add_argument(
+        "--catalog",
+        type=Path,
+        metavar="FOLDER",
+        help="prefer what this catalogue holds (voicesearch catalog build)",
+    )
     parser.add_argument("--vad", choices=VAD_NAMES, help="speech detector")
     for name, text in VAD_HELP.items():
         kind = int if name.endswith("_ms") else float
@@ -82,6 +89,7 @@ def load_transcriber(args: Namespace) -> Transcriber:
             threads=args.threads,
             frontend=frontend,
             decoder=decoder,
+            catalog=getattr(args, "catalog", None),
         )
     for warning in caught:  # a person needs the message, not the line of code
         say(f"warning: {warning.message}")

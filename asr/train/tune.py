@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,13 +72,13 @@ def search(
     decoder: Callable[[DecoderOptions], Decoder],
     heard: Sequence[Heard],
     start: DecoderOptions,
-    lm_weights: Sequence[float],
-    word_scores: Sequence[float],
+    grid: Mapping[str, Sequence[float]],
 ) -> list[Outcome]:
-    """Every combination, best mean word error rate first."""
+    """Every combination of the grid's values, by name of the option, best mean word error rate first."""
     outcomes = []
-    for lm_weight, word_score in itertools.product(lm_weights, word_scores):
-        options = replace(start, lm_weight=lm_weight, word_score=word_score)
+    for values in itertools.product(*grid.values()):
+        changes: dict[str, Any] = dict(zip(grid, values, strict=True))
+        options = replace(start, **changes)
         outcomes.append(Outcome(options, errors(decoder(options), heard)))
     return sorted(outcomes, key=lambda outcome: outcome.mean)
 

@@ -104,6 +104,16 @@ def test_improbable_tokens_are_not_searched() -> None:
     assert _decoder(min_posterior=0.003).decode(log_probs)[0].text == "two"
 
 
+def test_a_penalty_on_blanks_brings_out_what_was_hardly_heard() -> None:
+    """A word under blanks of 0.6 is lost; with 3 taken off the blanks it is found, and sure blanks stay silent."""
+    log_probs = _log_probs("_ _ _ _", posterior=0.6)
+    log_probs[1, _COLUMN["T"]] = log_probs[2, _COLUMN["UW"]] = math.log(0.2)
+    assert _decoder().decode(log_probs) == []
+    assert _decoder(blank_penalty=3.0).decode(log_probs)[0].text == "two"
+    log_probs[:, 0] = math.log(0.99)
+    assert _decoder(blank_penalty=3.0).decode(log_probs) == []
+
+
 def test_of_equal_homophones_the_commoner_comes_first() -> None:
     """Without a language model one sound may be two words: the one earlier in the lexicon is taken."""
     assert [_decoder().decode(_log_probs("T UW _"))[0].text for _ in range(20)] == ["two"] * 20

@@ -31,6 +31,13 @@ def test_sure_blanks_are_left_out() -> None:
     assert len(rows.log_probs) == 4
 
 
+def test_every_blank_is_searched_where_none_may_be_skipped() -> None:
+    """Without skipping, each frame of blank is a row of its own, however sure."""
+    rows = condense(frames((0, 0.99), (1, 0.9), (0, 0.999), (0, 0.999), (2, 0.9)), skip_blanks=False)
+    assert rows.bounds.tolist() == [0, 1, 2, 3, 4, 5]
+    assert rows.searched.tolist() == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(("doubt", "kept"), [(0.9, [0, 1, 2]), (0.5, [0, 1, 2]), (0.999, [0, 2])])
 def test_a_blank_between_equal_tokens_stays(doubt: float, kept: list[int]) -> None:
     """Also where the second is only the second likeliest: without it the token could not come twice."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr.decode import Pronunciation, read_lexicon
-from asr.errors import AsrError, OptionError
+from asr.errors import CatalogDigestError, CatalogError, OptionError
 from asr.ngram import NGramModel
 
 FORMAT = 1
@@ -29,14 +29,6 @@ LM = "lm.arpa.gz"
 DEFAULT_WEIGHT = 0.5
 
 Pronunciations = Mapping[str, Sequence[tuple[str, ...]]]
-
-
-class CatalogError(AsrError, ValueError):
-    """A catalogue folder is incomplete, malformed, or for other tokens than the model has."""
-
-
-class CatalogDigestError(CatalogError):
-    """A file of a catalogue does not have the SHA-256 that ``catalog.json`` records."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@
     │   └── AudioLimitError                  readable, but over a stated limit
     ├── BundleError (ValueError)         the model folder is at fault
     │   └── BundleDigestError                a file differs from its recorded SHA-256
+    ├── CatalogError (ValueError)        the catalogue folder is at fault
+    │   └── CatalogDigestError               a file differs from its recorded SHA-256
     ├── DeviceError (RuntimeError)       the execution provider asked for is absent
     ├── MissingPackageError (ImportError) an optional package is needed and not installed
     └── OptionError (ValueError)         an option's value makes no sense
@@ -44,6 +46,14 @@ class BundleError(AsrError, ValueError):
 
 class BundleDigestError(BundleError):
     """A file of a bundle does not have the SHA-256 that ``bundle.json`` records."""
+
+
+class CatalogError(AsrError, ValueError):
+    """A catalogue folder is incomplete, malformed, or for other tokens than the model has."""
+
+
+class CatalogDigestError(CatalogError):
+    """A file of a catalogue does not have the SHA-256 that ``catalog.json`` records."""
 
 
 class DeviceError(AsrError, RuntimeError):

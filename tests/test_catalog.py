@@ -9,7 +9,6 @@ import pytest
 
 from asr import catalog
 from asr.bundle import available
-from asr.catalog import CatalogDigestError, CatalogError
 from asr.catalog_build import (
     DEFAULT_CARRIERS,
     Carrier,
@@ -23,7 +22,7 @@ from asr.catalog_build import (
     spoken,
 )
 from asr.cli import main
-from asr.errors import OptionError
+from asr.errors import CatalogDigestError, CatalogError, OptionError
 from asr.number_words import spell_out
 
 _TOKENS = ("_", "P", "L", "EY", "K", "AE", "T")

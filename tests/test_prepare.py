@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from asr.frontend import Frontend, FrontendOptions
+from asr.loudness import active_speech_level
 from asr.manifest import read_manifest
 from asr.train.corpus import Corpus, CorpusWriter
 from asr.train.prepare import clips_of_corpus, clips_of_manifest, keep_sound, keep_speech, write_corpus
@@ -48,7 +49,7 @@ def test_kept_and_left_out_are_counted(tmp_path: Path) -> None:
     corpus = Corpus(tmp_path / "corpus")
     (entry,) = corpus.entries
     assert (entry.text, entry.set, entry.audio) == ("play some jazz", "toy", "good.wav")
-    level = 20 * np.log10(np.sqrt(np.mean((corpus.samples(entry) / 32768.0) ** 2)))
+    level = active_speech_level((corpus.samples(entry) / 32768.0).astype(np.float32))
     assert abs(level + 26) < 1.0
 
 

@@ -60,6 +60,10 @@ def test_transcribe_commands_run(
     ):
         shutil.copy(SAMPLES / sample, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    if "--catalog" in line:
+        (tmp_path / "items.jsonl").write_text('{"id": "1", "title": "blue lakes"}\n', encoding="utf-8")
+        for earlier in (each for each in console_lines() if each.startswith("voicesearch catalog")):
+            assert main(shlex.split(earlier)[1:]) == 0
     arguments = [
         word
         for part in shlex.split(line)[1:]

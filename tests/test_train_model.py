@@ -50,7 +50,9 @@ def test_every_script_of_the_recipe_exists(tmp_path: Path) -> None:
         "tune-en-small",
         "evaluate-en-small",
     ]
-    scripts = [Path(part) for command in steps.values() for part in command if part.startswith(str(ROOT))]
+    scripts = [
+        Path(part) for command in steps.values() for part in command if part.startswith(str(ROOT / "scripts"))
+    ]
     assert len(scripts) == 9
     assert all(script.is_file() for script in scripts), scripts
 

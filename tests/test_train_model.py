@@ -103,6 +103,13 @@ def test_without_speech_there_is_nothing_to_train_on(tmp_path: Path) -> None:
     assert "--librispeech" in result.stderr
 
 
+def test_manifests_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Two manifests that would become one corpus are named before anything runs."""
+    result = run(*recipe(tmp_path, "--speech", "a/train.jsonl", "b/train.jsonl"))
+    assert result.returncode == 1
+    assert "train comes twice" in result.stderr
+
+
 @pytest.fixture
 def librispeech(tmp_path: Path) -> Path:
     """A folder laid out as the corpus is, with two short noises for utterances."""

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
+from asr.digest import file_digest
 from asr.errors import BundleDigestError, BundleError, DeviceError, OptionError
 from asr.frontend import FrontendOptions
 
@@ -237,12 +238,6 @@ def verify(folder: Path, info: BundleInfo) -> None:
                 f"{folder / name} has SHA-256 {actual}; {MANIFEST} records {expected}. "
                 "The file was changed or damaged: install the bundle again"
             )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.decode import Pronunciation, read_lexicon
+from asr.digest import file_digest
 from asr.errors import CatalogDigestError, CatalogError, OptionError
+from asr.lexicon import Pronunciation, read_lexicon
 from asr.ngram import NGramModel
 
 FORMAT = 1
@@ -91,7 +92,7 @@ def write(folder: Path, contents: Contents) -> Catalog:
         "weight": contents.weight,
         "n_items": contents.n_items,
         "n_sentences": contents.n_sentences,
-        "files": {name: _file_digest(folder / name) for name in (LEXICON, LM)},
+        "files": {name: file_digest(folder / name) for name in (LEXICON, LM)},
     }
     (folder / MANIFEST).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return read(folder)
@@ -124,7 +125,7 @@ def read(folder: Path) -> Catalog:
         raise CatalogError(f"{path} does not describe a catalogue: {error}") from error
     for name, expected in recorded.items():
         try:
-            actual = _file_digest(folder / name)
+            actual = file_digest(folder / name)
         except FileNotFoundError as error:
             raise CatalogError(f"{folder} lacks {name}, which its {MANIFEST} records") from error
         if actual != expected:
@@ -138,8 +139,3 @@ def read(folder: Path) -> Catalog:
 def digest_of(tokens: Sequence[str]) -> str:
     """SHA-256 of a token set, in hexadecimal."""
     return hashlib.sha256(" ".join(tokens).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -9,9 +9,7 @@ The beam search is flashlight-text's (C++, KenLM inside); ``asr.lexicon_path`` i
 
 from __future__ import annotations
 
-import gzip
 import importlib
-import lzma
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import numpy as np
 
 from asr.errors import BundleError, MissingPackageError, OptionError
 from asr.hotwords import BoostedPaths, Hotwords
+from asr.lexicon import Pronunciation
 from asr.rows import BLANK, SURE_BLANK, LogProbs, Rows, condense
 
 _LN_10 = math.log(10.0)  # KenLM speaks log10, the model natural logarithms
@@ -61,14 +60,6 @@ class Hypothesis:
     @property
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
-
-
-@dataclass(frozen=True, slots=True)
-class Pronunciation:
-    """A word of the lexicon and its tokens (columns of the log-probabilities)."""
-
-    word: str
-    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,26 +103,6 @@ def greedy(log_probs: LogProbs) -> tuple[Phone, ...]:
     if len(log_probs) == 0:
         return ()
     return path_phones(log_probs.argmax(axis=1).tolist(), range(len(log_probs) + 1), log_probs)
-
-
-def read_lexicon(path: Path, tokens: Sequence[str]) -> list[Pronunciation]:
-    """Lines ``word TOKEN TOKEN ...`` of a plain, ``.gz`` or ``.xz`` file, commonest word first.
-
-    Raises ``BundleError`` where a line has no tokens or one that ``tokens`` (columns, by name) lacks.
-    """
-    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    column = {token: at for at, token in enumerate(tokens)}
-    lexicon = []
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in filter(str.strip, lines):
-            word, *names = line.split()
-            try:
-                lexicon.append(Pronunciation(word, tuple([column[name] for name in names])))
-            except KeyError as error:
-                raise BundleError(f"{path}: {line.strip()!r} uses {error}, which tokens.txt lacks") from error
-            if not names:
-                raise BundleError(f"{path}: {word!r} has no pronunciation")
-    return lexicon
 
 
 class BeamDecoder:

@@ -13,14 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from asr.decode import (
-    DecoderOptions,
-    Hypothesis,
-    HypothesisWord,
-    Pronunciation,
-    geometric_confidence,
-    path_phones,
-)
+from asr.decode import DecoderOptions, Hypothesis, HypothesisWord, geometric_confidence, path_phones
+from asr.lexicon import Pronunciation
 from asr.rows import BLANK, LogProbs
 
 _ROOT = 0

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from asr import audio
 from asr import catalog as catalogs
 from asr.bundle import DEFAULT_MODEL, Bundle, LogProbs
-from asr.decode import BeamDecoder, DecoderOptions, Hypothesis, HypothesisWord, Pronunciation, read_lexicon
+from asr.decode import BeamDecoder, DecoderOptions, Hypothesis, HypothesisWord
 from asr.errors import MissingPackageError, OptionError
 from asr.frontend import Frontend, FrontendOptions, Segment
 from asr.g2p import GraphemeToPhone
 from asr.hotwords import Hotwords
+from asr.lexicon import Pronunciation, read_lexicon
 from asr.lexicon_path import LexiconBestPath
 from asr.mixture import with_catalog
 from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Span, Transcript, Word

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from asr.bundle import FORMAT, MANIFEST, Bundle, DecoderSettings, file_digest, read, verify
+from asr.bundle import FORMAT, MANIFEST, Bundle, DecoderSettings, read, verify
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
+from asr.digest import file_digest
 from asr.errors import BundleDigestError, BundleError
 from asr.frontend import FrontendOptions
 

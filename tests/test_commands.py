@@ -15,11 +15,12 @@ from onnx import TensorProto, helper
 
 from asr import __main__ as edge
 from asr.benchmark import cut, gemm_share, voiced_noise
-from asr.bundle import MANIFEST, DecoderSettings, file_digest
+from asr.bundle import MANIFEST, DecoderSettings
 from asr.cli import main
 from asr.commands import pipeline_options
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
+from asr.digest import file_digest
 from asr.frontend import FrontendOptions
 
 TOKENS = ("<blank>", "HH", "AH", "L", "OW")

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.decode import BeamDecoder, DecoderOptions, LogProbs, Pronunciation, greedy, read_lexicon
+from asr.decode import BeamDecoder, DecoderOptions, LogProbs, greedy
 from asr.errors import BundleError, OptionError
+from asr.lexicon import Pronunciation, read_lexicon
 from asr.ngram import estimate
 from asr.train.lexicon import TOKENS
 

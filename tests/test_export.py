@@ -10,9 +10,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs voicesearch[train]")
 pytest.importorskip("onnx", reason="needs voicesearch[train]")
 
-from asr.bundle import Bundle, DecoderSettings, file_digest  # noqa: E402  # after the skips
+from asr.bundle import Bundle, DecoderSettings  # noqa: E402  # after the skips
 from asr.confidence import Calibration  # noqa: E402
 from asr.decode import DecoderOptions  # noqa: E402
+from asr.digest import file_digest  # noqa: E402
 from asr.errors import BundleDigestError, BundleError, DeviceError, OptionError  # noqa: E402
 from asr.frontend import FrontendOptions  # noqa: E402
 from asr.train.export import PARITY, convert_fp16, export_fp32, parity, quantise_int8  # noqa: E402

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.commands.pipeline_options import add_hotwords_argument
-from asr.decode import BeamDecoder, DecoderOptions, LogProbs, Pronunciation
+from asr.decode import BeamDecoder, DecoderOptions, LogProbs
 from asr.errors import OptionError
 from asr.hotwords import MAX_PHRASES, BoostedPaths, Hotwords
+from asr.lexicon import Pronunciation
 from asr.ngram import estimate
 
 TOKENS = ("<blank>", "AA", "B", "K", "L", "S", "T")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asr.decode import LogProbs, Pronunciation
+from asr.decode import LogProbs
+from asr.lexicon import Pronunciation
 from asr.lexicon_path import LexiconBestPath
 
 _TOKENS = ("<blank>", "AE", "AH", "K", "T", "UW")

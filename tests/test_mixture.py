@@ -11,8 +11,9 @@ import pytest
 from asr import catalog
 from asr.catalog import Catalog
 from asr.catalog_build import Carrier, Item, build
-from asr.decode import BeamDecoder, DecoderOptions, LogProbs, Pronunciation
+from asr.decode import BeamDecoder, DecoderOptions, LogProbs
 from asr.errors import OptionError
+from asr.lexicon import Pronunciation
 from asr.mixture import MixtureDecoder, catalog_decoder, with_catalog
 from asr.ngram import estimate
 

@@ -12,9 +12,10 @@ from asr import bundle, catalog, catalog_build, mixture
 from asr.bundle import BundleInfo
 from asr.catalog import Catalog
 from asr.commands.command import DONE, Command
-from asr.decode import BeamDecoder, read_lexicon
+from asr.decode import BeamDecoder
 from asr.errors import OptionError
 from asr.g2p import GraphemeToPhone
+from asr.lexicon import read_lexicon
 
 Phones = tuple[str, ...]
 

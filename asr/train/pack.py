@@ -15,7 +15,6 @@ a clip is cut out at its place. Opus is lossy: the samples differ, the texts and
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import lzma
@@ -30,6 +29,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from asr.digest import file_digest
 from asr.errors import BundleDigestError, BundleError
 from asr.train.corpus import Corpus, CorpusWriter, Entry
 from asr.transcript import SAMPLE_RATE_HZ
@@ -101,7 +101,7 @@ def write_pack(members: Iterable[Member], folder: Path, shard_bytes: int = SHARD
         used += size
     if shard is not None:
         shard.close()
-    rows = [{"name": p.name, "bytes": p.stat().st_size, "sha256": _digest(p)} for p in paths]
+    rows = [{"name": p.name, "bytes": p.stat().st_size, "sha256": file_digest(p)} for p in paths]
     manifest = {"format": FORMAT, "shards": rows}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return paths
@@ -199,11 +199,6 @@ def _cut(samples: NDArray[np.int16], row: dict[str, Any], folder: Path) -> NDArr
 def _check(path: Path, row: dict[str, Any]) -> None:
     if not path.exists():
         raise BundleError(f"{path}: missing; copy all shards of the pack to one folder")
-    found = _digest(path)
+    found = file_digest(path)
     if found != row["sha256"]:
         raise BundleDigestError(f"{path}: SHA-256 {found}, expected {row['sha256']}; copy it again")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

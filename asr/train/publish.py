@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from asr.bundle import FORMAT, MANIFEST, DecoderSettings, file_digest
+from asr.bundle import FORMAT, MANIFEST, DecoderSettings
+from asr.digest import file_digest
 from asr.frontend import FrontendOptions
 from asr.train.corpus import Corpus
 from asr.train.features import FRAME_SHIFT

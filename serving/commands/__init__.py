@@ -1,0 +1,1 @@
+"""The verbs that the service brings to ``voicesearch``: serve, search, keys."""

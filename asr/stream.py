@@ -7,16 +7,17 @@ end and decoder of whole clips: the final texts are those that `Transcriber.tran
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr import audio
+from asr.assemble import Assembler
+from asr.decode import Hypothesis
 from asr.errors import OptionError
-from asr.frontend import Segment, clip_stats
+from asr.frontend import Frontend, Segment, clip_stats
 from asr.hotwords import Hotwords
-from asr.transcribe import Transcriber
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
 from asr.vad import Segmenter, VadOptions, edge
 
@@ -89,19 +90,37 @@ class Final:
 Event = SpeechStarted | Partial | SpeechStopped | Final
 
 
+class Recogniser(Protocol):
+    """What a stream needs of a `Transcriber`. A server's stands in for one that lives in another process."""
+
+    @property
+    def frontend(self) -> Frontend:
+        """Finds and levels the speech."""
+
+    @property
+    def assemble(self) -> Assembler:
+        """Makes a transcript of readings."""
+
+    def recognise(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis]:
+        """Readings of an utterance, best first."""
+
+    def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
+        """Readings of an open utterance, or None where there is no time: its partial is then left out."""
+
+
 class Stream:
-    """One microphone. Not shared between threads; the `Transcriber` may be."""
+    """One microphone. Not shared between threads; the recogniser may be."""
 
     def __init__(
         self,
-        transcriber: Transcriber,
+        recogniser: Recogniser,
         endpoint: EndpointOptions | None = None,
         hotwords: Hotwords | None = None,
     ) -> None:
-        self._transcriber = transcriber
+        self._recogniser = recogniser
         self._hotwords = hotwords
         self._endpoint = endpoint or EndpointOptions()
-        self._frontend = transcriber.frontend
+        self._frontend = recogniser.frontend
         self._options = self._endpoint.vad_options(self._frontend.options.vad_options)
         self.reset()
 
@@ -157,7 +176,7 @@ class Stream:
             end = self._edge + self._fed
             prepared = self._frontend.prepare(self._cut(Span(max(self._edge, end - KEPT_SILENCE), end)))
             reason = prepared.null_reason or NullReason.NO_SPEECH
-            events.append(Final(self._transcriber.assemble([], prepared.clip, reason)))
+            events.append(Final(self._recogniser.assemble([], prepared.clip, reason)))
         return events
 
     def _frames(self, count: int) -> list[Event]:
@@ -172,7 +191,7 @@ class Stream:
             events += self._opened()
             events += self._closed(span)
             if self._announced and self._partial_is_due():
-                events.append(self._partial())
+                events += self._partial()
         return events
 
     def _opened(self) -> list[Event]:
@@ -201,25 +220,25 @@ class Stream:
             reason = NullReason.TOO_SHORT
         elif not self._frontend.is_loud(segment):
             reason = NullReason.TOO_QUIET
-        readings = [] if reason else [(segment, self._transcriber.recognise(segment, self._hotwords))]
+        readings = [] if reason else [(segment, self._recogniser.recognise(segment, self._hotwords))]
         self._floor = segment.span.end + self._edge
         self._forget_before(self._floor)
         return [
             *events,
             SpeechStopped(segment.span.end),
-            Final(self._transcriber.assemble(readings, clip, reason)),
+            Final(self._recogniser.assemble(readings, clip, reason)),
         ]
 
     def _partial_is_due(self) -> bool:
         return self._position - self._last_partial >= self._endpoint.partial_interval_ms * SAMPLES_PER_MS
 
-    def _partial(self) -> Partial:
+    def _partial(self) -> list[Event]:
         self._last_partial = self._position
         start = self._segmenter.open_start
         assert start is not None
         segment = self._segment(Span(start, self._position))
-        readings = self._transcriber.recognise(segment, self._hotwords)
-        return Partial(" ".join(word.text for word in readings[0].words) if readings else "")
+        readings = self._recogniser.draft(segment, self._hotwords)
+        return [] if readings is None else [Partial(readings[0].text if readings else "")]
 
     def _segment(self, span: Span) -> Segment:
         clip = Span(0, self._outside(self._position))

@@ -21,7 +21,7 @@ class Assembler:
     def __init__(self, info: BundleInfo, calibration: Calibration | None = None) -> None:
         """``calibration`` where it is not the bundle's own."""
         self._info = info
-        self._calibration = calibration or info.decoder.calibration
+        self.calibration = calibration or info.decoder.calibration
 
     def __call__(self, readings: Readings, clip: ClipStats, reason: NullReason | None) -> Transcript:
         """One transcript from the readings of a clip's segments, with word times in the clip.
@@ -30,9 +30,9 @@ class Assembler:
         where nothing else was heard.
         """
         heard = [self._words(best, segment) for segment, best in readings if best]
-        minimum = self._calibration.minimum
+        minimum = self.calibration.minimum
         words = tuple(word for segment in heard if mean_confidence(segment) >= minimum for word in segment)
-        confidence = self._calibration.text(
+        confidence = self.calibration.text(
             [word.confidence for word in words or [word for segment in heard for word in segment]]
         )
         if reason is None and not words:
@@ -45,7 +45,7 @@ class Assembler:
         return Transcript(text, words, confidence, None, clip, identity, language, _alternatives(readings))
 
     def _words(self, readings: Sequence[Hypothesis], segment: Segment) -> list[Word]:
-        sure = self._calibration.words(readings)
+        sure = self.calibration.words(readings)
         return [self._word(*pair, segment) for pair in zip(readings[0].words, sure, strict=True)]
 
     def _word(self, word: HypothesisWord, confidence: float, segment: Segment) -> Word:

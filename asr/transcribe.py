@@ -149,7 +149,7 @@ class Transcriber:
         with stages("model"):
             log_probs = self.bundle.log_probs([segment.samples])[0]
         with stages("search"):
-            return self._decoder_for(hotwords).decode(log_probs)
+            return self.search(log_probs, hotwords)
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
         """What an open utterance sounds like so far. None where there is no time for it: here there always is."""
@@ -161,8 +161,10 @@ class Transcriber:
         other.frontend = Frontend(options)
         return other
 
-    def _decoder_for(self, hotwords: Hotwords | None) -> Decoder:
-        return self._decoder if hotwords is None else self._biased(hotwords)
+    def search(self, log_probs: LogProbs, hotwords: Hotwords | None = None) -> list[Hypothesis]:
+        """Readings of one segment's log-probabilities (float32, ``(frames, tokens)``), best first."""
+        decoder = self._decoder if hotwords is None else self._biased(hotwords)
+        return decoder.decode(log_probs)
 
 
 def _refuse(hotwords: Hotwords) -> Decoder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -58,7 +58,7 @@ class Problem:
     type: str = INVALID_REQUEST
     param: str | None = None
     code: str | None = None
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The envelope that OpenAI's clients read."""

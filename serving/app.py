@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from asr.commands.command import version
 from monitoring.record import Observer
-from serving import auth, headers, health, problems
+from serving import auth, headers, health, problems, stream
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
@@ -18,6 +18,7 @@ from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
 from serving.services import Services
 from serving.settings import Settings
+from serving.streams import Streams
 
 
 def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAPI:
@@ -31,14 +32,19 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spec = WorkerSpec(settings.model, settings.device)
         engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
-        app.state.services = Services(settings, engine, Queries(), _rates(settings), tuple(observers))
+        streams = Streams(settings.max_streams)
+        app.state.services = Services(
+            settings, engine, Queries(), _rates(settings), streams, tuple(observers)
+        )
         try:
             yield
         finally:
+            await streams.close(0.0)  # under `serving.listening` all have finished by now
             await engine.close(settings.drain_s)
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(health.router)
+    app.include_router(stream.router)
     problems.install(app)
     auth.install(app, access, settings.allowed_origins)
     app.add_middleware(LingerMiddleware)

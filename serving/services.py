@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from asr.transcript import Transcript
 from monitoring.record import Observer, Transport
 from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.settings import Settings
+from serving.streams import Streams
+
+Find = Callable[
+    [Transcript], Sequence[Mapping[str, Any]]
+]  # blocks; objects with at least "id", "title", "score"
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request may need. ``observers`` get each `Record` and `Event`."""
+    """Everything a request may need. ``observers`` get each `Record` and `Event`; ``find`` searches the catalogue."""
 
     settings: Settings
     engine: Engine
     queries: Queries
     rates: RateLimiter
+    streams: Streams
     observers: tuple[Observer, ...] = ()
+    find: Find | None = None  # None: no catalogue is loaded
 
     @property
     def model(self) -> str:

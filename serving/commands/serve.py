@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-import uvicorn
-
 from asr.commands.command import DONE, Command
 from serving.app import create_app
+from serving.listening import server
 from serving.settings import Settings
 
 
@@ -24,7 +23,7 @@ def run(args: Namespace) -> int:
         name: value for name in ("host", "port", "workers") if (value := getattr(args, name)) is not None
     }
     settings = Settings(**chosen)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_config=None)
+    server(create_app(settings), settings).run()
     return DONE
 
 

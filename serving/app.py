@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from asr.commands.command import version
 from monitoring.record import Observer
-from serving import auth, headers, health, problems, stream
+from serving import auth, headers, health, problems, stream, wyoming
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
@@ -27,17 +27,18 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     Raises ExposureError and OptionError for settings under which it may not be started.
     """
     access = Access.decide(settings.keys, settings.host, settings.insecure)
+    wyoming.check_exposure(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spec = WorkerSpec(settings.model, settings.device)
         engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
         streams = Streams(settings.max_streams)
-        app.state.services = Services(
-            settings, engine, Queries(), _rates(settings), streams, tuple(observers)
-        )
+        services = Services(settings, engine, Queries(), _rates(settings), streams, tuple(observers))
+        app.state.services = services
         try:
-            yield
+            async with wyoming.listening(services) as app.state.wyoming:
+                yield
         finally:
             await streams.close(0.0)  # under `serving.listening` all have finished by now
             await engine.close(settings.drain_s)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from asr.decode import Hypothesis
 from asr.frontend import Segment
 from asr.hotwords import Hotwords
-from asr.stream import Event, Final, Recogniser, SpeechStarted, SpeechStopped, Stream
+from asr.stream import Event, Final, Partial, Recogniser, SpeechStarted, SpeechStopped, Stream
 from asr.transcript import SAMPLE_RATE_HZ, Transcript
 from serving.errors import InvalidParameterError
 from serving.jobs import Hearing
@@ -58,7 +58,7 @@ class Session:
         self._rest_s = 0.0  # audio of the present message behind what is being heard
         self._config: StreamConfig | None = None
         self._decided = 0.0  # when the end of speech was
-        self.speaking = False  # somebody has begun and has no final yet
+        self._partial = ""  # what the client was told last
         self.over = False  # nothing more will be heard: close
 
     @property
@@ -113,7 +113,6 @@ class Session:
         assert self._config is not None
         self._stream.reset()
         self._pcm = PcmReader(self._config.form)
-        self.speaking = False
 
     def _audio(self, sent: bytes) -> Iterator[Told]:
         if self._config is None:
@@ -131,13 +130,16 @@ class Session:
         for event in events:
             if isinstance(event, Final):
                 yield self._answer(event.transcript)
-                self.speaking = False
                 if self._config.single:
                     self.over = True
                     return
                 continue
-            if isinstance(event, SpeechStarted):
-                self.speaking = True
+            if isinstance(event, Partial):
+                if event.text == self._partial:
+                    continue  # nothing new
+                self._partial = event.text
+            elif isinstance(event, SpeechStarted):
+                self._partial = ""
             elif isinstance(event, SpeechStopped):
                 self._decided = time.perf_counter()
             yield event

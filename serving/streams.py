@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from serving.errors import OverloadedError
 
@@ -59,9 +59,12 @@ class Streams:
 
     async def each(self, steps: Iterator[T]) -> AsyncIterator[T]:
         """What ``steps`` gives, each computed in a thread as it is asked for."""
-        loop = asyncio.get_running_loop()
-        while (found := await loop.run_in_executor(self._threads, next, steps, _NO_MORE)) is not _NO_MORE:
-            yield found  # type: ignore[misc]  # mypy does not narrow by a sentinel
+        while (found := await self.run(lambda: next(steps, _NO_MORE))) is not _NO_MORE:
+            yield cast("T", found)
+
+    async def run(self, step: Callable[[], T]) -> T:
+        """One step, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, step)
 
     async def close(self, timeout_s: float) -> None:
         """Let nobody in any more, ask everybody to finish, and wait so long at most."""

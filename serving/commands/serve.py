@@ -14,14 +14,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     """What an operator may choose; the rest is in ``VOICESEARCH_*`` (serving.settings)."""
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="default 8000")
+    parser.add_argument(
+        "--wyoming-port", type=int, help="answer Home Assistant there too (10300 is usual; default: do not)"
+    )
     parser.add_argument("--workers", type=int, help="inference processes (default: one a core)")
 
 
 def run(args: Namespace) -> int:
     """Serve until told to stop."""
-    chosen = {
-        name: value for name in ("host", "port", "workers") if (value := getattr(args, name)) is not None
-    }
+    names = ("host", "port", "wyoming_port", "workers")
+    chosen = {name: value for name in names if (value := getattr(args, name)) is not None}
     settings = Settings(**chosen)
     server(create_app(settings), settings).run()
     return DONE

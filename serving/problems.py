@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -58,13 +58,11 @@ class Problem:
     type: str = INVALID_REQUEST
     param: str | None = None
     code: str | None = None
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The envelope that OpenAI's clients read."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """The HTTP answer; on a WebSocket that was not accepted yet, its denial."""
@@ -127,7 +125,9 @@ def invalid(errors: Sequence[Any]) -> InvalidParameterError:
 def _of_service(error: ServiceError) -> Problem:
     headers = dict(error.headers)
     if error.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))  # whole seconds: RFC 9110, 10.2.3
+        headers["Retry-After"] = str(
+            max(1, math.ceil(error.retry_after_s))
+        )  # whole seconds: RFC 9110, 10.2.3
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Problem(
@@ -180,7 +180,9 @@ class CatchMiddleware:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            if started:  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
+            if (
+                started
+            ):  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
                 raise
             LOG.error("unhandled", exc_info=error)
             await INTERNAL.response()(scope, receive, send)
@@ -196,5 +198,5 @@ def install(app: FastAPI) -> None:
         HTTPException,
         ClientDisconnect,
     ):
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, _answer)  # type: ignore[arg-type]  # one for both kinds of connection
     app.add_middleware(CatchMiddleware)

@@ -112,6 +112,8 @@ def status_of(error: BaseException) -> int:
 def invalid(errors: Sequence[Any]) -> InvalidParameterError:
     """The first of pydantic's complaints, without the value that it is about: that may be what somebody typed."""
     first: Mapping[str, Any] = errors[0]
+    if first["type"] == "json_invalid":
+        return InvalidParameterError("the body is not JSON", code="invalid_json")
     where = list(first["loc"])
     if where and where[0] in BODY_PLACES:
         where = where[1:]

@@ -62,9 +62,7 @@ class Problem:
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The envelope that OpenAI's clients read."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """The HTTP answer; on a WebSocket that was not accepted yet, its denial."""
@@ -114,6 +112,8 @@ def status_of(error: BaseException) -> int:
 def invalid(errors: Sequence[Any]) -> InvalidParameterError:
     """The first of pydantic's complaints, without the value that it is about: that may be what somebody typed."""
     first: Mapping[str, Any] = errors[0]
+    if first["type"] == "json_invalid":
+        return InvalidParameterError("the body is not JSON", code="invalid_json")
     where = list(first["loc"])
     if where and where[0] in BODY_PLACES:
         where = where[1:]
@@ -127,7 +127,9 @@ def invalid(errors: Sequence[Any]) -> InvalidParameterError:
 def _of_service(error: ServiceError) -> Problem:
     headers = dict(error.headers)
     if error.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))  # whole seconds: RFC 9110, 10.2.3
+        headers["Retry-After"] = str(
+            max(1, math.ceil(error.retry_after_s))
+        )  # whole seconds: RFC 9110, 10.2.3
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Problem(
@@ -180,7 +182,9 @@ class CatchMiddleware:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            if started:  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
+            if (
+                started
+            ):  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
                 raise
             LOG.error("unhandled", exc_info=error)
             await INTERNAL.response()(scope, receive, send)
@@ -196,5 +200,5 @@ def install(app: FastAPI) -> None:
         HTTPException,
         ClientDisconnect,
     ):
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, _answer)  # type: ignore[arg-type]  # one for both kinds of connection
     app.add_middleware(CatchMiddleware)

@@ -204,8 +204,9 @@ class Listener(AsyncTcpServer):
     @property
     def bound_port(self) -> int:
         """Where it listens: not what was asked for, where that was 0."""
-        assert isinstance(self._server, asyncio.Server)
-        port: int = self._server.sockets[0].getsockname()[1]
+        assert self._server is not None
+        sockets = self._server.sockets  # type: ignore[attr-defined]  # asyncio's servers and uvloop's have it
+        port: int = sockets[0].getsockname()[1]
         return port
 
 

@@ -64,6 +64,11 @@ class Engine:
         scheduler.start()
         return cls(info, Assembler(info, ready[0].calibration), processes, scheduler)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the worker processes that run now."""
+        return tuple(worker.pid for worker in self._workers if worker.pid is not None)
+
     async def transcribe(self, samples: Samples, hearing: Hearing | None = None) -> Answer:
         """What is said in a clip (float32, ``(n,)``, 16 kHz). Raises OverloadedError, WorkerError, OptionError."""
         heard, waited_s = await self.scheduler.submit(ClipJob(samples, hearing or Hearing()))

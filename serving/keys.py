@@ -32,7 +32,9 @@ SECRET_BYTES = 32
 SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")  # 43 = ceil(32 bytes * 8 / 6 bits), without padding
 NAME = re.compile(r"[\w .@:/+-]{1,64}")
 FRESH_S = 5.0
-USE_STEP_S = 3_600  # how coarsely the last use is noted: a write an hour and key, and no diary of a person's day
+USE_STEP_S = (
+    3_600  # how coarsely the last use is noted: a write an hour and key, and no diary of a person's day
+)
 BUSY_S = 5.0  # how long a writer waits for another one
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -125,9 +127,7 @@ class KeyStore:
     def create(self, name: str, scopes: frozenset[Scope], lifetime_s: int | None) -> IssuedKey:
         """Make a key that expires after ``lifetime_s`` seconds (None: never), and the file if it is the first."""
         if not NAME.fullmatch(name):
-            raise OptionError(
-                f"{name!r} cannot name a key: up to 64 letters, digits, spaces and .@:/+- can"
-            )
+            raise OptionError(f"{name!r} cannot name a key: up to 64 letters, digits, spaces and .@:/+- can")
         assert scopes, "a key without a scope is good for nothing"
         secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         now = int(self._clock())
@@ -135,7 +135,9 @@ class KeyStore:
         row = (f"key_{secrets.token_hex(6)}", name, ",".join(sorted(scopes)), now, expires, None, None)
         self._prepare()
         with self._open() as file:
-            file.execute(f"INSERT INTO keys (digest, {COLUMNS}) VALUES (?{', ?' * 7})", (_digest(secret), *row))
+            file.execute(
+                f"INSERT INTO keys (digest, {COLUMNS}) VALUES (?{', ?' * 7})", (_digest(secret), *row)
+            )
         return IssuedKey(_key(row), secret)
 
     def revoke(self, key_id: str) -> ApiKey | None:
@@ -161,7 +163,9 @@ class KeyStore:
         row = None
         if SECRET.fullmatch(secret):
             with self._open() as file:
-                row = file.execute(f"SELECT digest, {COLUMNS} FROM keys WHERE digest = ?", (digest,)).fetchone()
+                row = file.execute(
+                    f"SELECT digest, {COLUMNS} FROM keys WHERE digest = ?", (digest,)
+                ).fetchone()
         # The index finds digests, so its timing says nothing of a secret: to steer a digest is to break SHA-256.
         if row is None or not hmac.compare_digest(row[0], digest):
             raise UnauthorizedError("This API key is unknown. Ask whoever runs the server for one.")
@@ -209,7 +213,9 @@ class KeyStore:
         with self._connect() as file:
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
-                raise KeysFileError(f"{self.path} is of version {version}, and this program reads version {VERSION}")
+                raise KeysFileError(
+                    f"{self.path} is of version {version}, and this program reads version {VERSION}"
+                )
             yield file
 
     @contextmanager

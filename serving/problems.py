@@ -62,9 +62,7 @@ class Problem:
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The envelope that OpenAI's clients read."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """The HTTP answer; on a WebSocket that was not accepted yet, its denial."""
@@ -127,7 +125,9 @@ def invalid(errors: Sequence[Any]) -> InvalidParameterError:
 def _of_service(error: ServiceError) -> Problem:
     headers = dict(error.headers)
     if error.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))  # whole seconds: RFC 9110, 10.2.3
+        headers["Retry-After"] = str(
+            max(1, math.ceil(error.retry_after_s))
+        )  # whole seconds: RFC 9110, 10.2.3
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Problem(
@@ -180,7 +180,9 @@ class CatchMiddleware:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            if started:  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
+            if (
+                started
+            ):  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
                 raise
             LOG.error("unhandled", exc_info=error)
             await INTERNAL.response()(scope, receive, send)

@@ -67,7 +67,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     end.add_argument("ids", metavar="ID", nargs="+", help="as list shows them")
     end.set_defaults(run_keys=run_revoke)
     for verb in (create, listing, end):
-        verb.add_argument("--keys", type=Path, metavar="FILE", help="file of the keys (default: $VOICESEARCH_KEYS)")
+        verb.add_argument(
+            "--keys", type=Path, metavar="FILE", help="file of the keys (default: $VOICESEARCH_KEYS)"
+        )
         verb.add_argument("--json", action="store_true", help="JSON instead of text")
 
 

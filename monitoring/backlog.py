@@ -102,11 +102,11 @@ class Backlog:
         return batch[: next((place for place, pending in enumerate(batch) if pending.is_job), limit)]
 
     def _wait(self, wanted: int, timeout_s: float | None) -> None:
+        def enough() -> bool:
+            return self._closed or len(self._queue) >= wanted or bool(self._queue and self._queue[0].is_job)
+
         self._wanted = wanted
-        self._changed.wait_for(
-            lambda: self._closed or len(self._queue) >= wanted or any(p.is_job for p in islice(self._queue, 1)),
-            timeout_s,
-        )
+        self._changed.wait_for(enough, timeout_s)
         self._wanted = 1
 
     def drop(self, count: int, *, lost: bool = False) -> None:

@@ -41,7 +41,9 @@ def parse_url(url: str) -> URL:
         raise StoreUrlError(f"the event store's URL cannot be read; expected {_FORMS}") from error
     if parsed.get_backend_name() == "postgresql":
         if importlib.util.find_spec("psycopg") is None:
-            raise MissingPackageError("PostgreSQL needs the package psycopg: pip install 'voicesearch[postgres]'")
+            raise MissingPackageError(
+                "PostgreSQL needs the package psycopg: pip install 'voicesearch[postgres]'"
+            )
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite":
         raise StoreUrlError(f"the event store cannot be {parsed.drivername!r}; expected {_FORMS}")

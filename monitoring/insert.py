@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import sqlalchemy
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitoring.record import Event, Record
 from monitoring.rows import event_row, record_row
 from monitoring.schema import EVENTS, RECORDS
+
+_KEYS = {"request_id": RECORDS, "event_id": EVENTS}  # what makes a row the same; no table has both
 
 
 def insert_all(connection: Connection, items: Sequence[Record | Event]) -> list[bool]:
@@ -24,20 +25,22 @@ def insert_all(connection: Connection, items: Sequence[Record | Event]) -> list[
     Raises what making a row raises (``TypeError``, ``AttributeError`` ...: the item is at fault) and what SQLAlchemy
     raises; ``database.is_outage`` tells which is which.
     """
-    records = [record_row(item) for item in items if isinstance(item, Record)]
-    events = [event_row(item) for item in items if isinstance(item, Event)]
-    fresh = _insert(connection, RECORDS, "request_id", records) | _insert(connection, EVENTS, "event_id", events)
+    rows = [record_row(item) if isinstance(item, Record) else event_row(item) for item in items]
+    fresh = {
+        key: _insert(connection, table, key, [row for row in rows if key in row])
+        for key, table in _KEYS.items()
+    }
     new = []
-    for item in items:
-        table, name = (RECORDS, item.request_id) if isinstance(item, Record) else (EVENTS, item.event_id)
-        new.append((table.name, name) in fresh)
-        fresh.discard((table.name, name))  # the same again in one batch is new once
+    for row in rows:
+        key = next(key for key in _KEYS if key in row)
+        new.append(row[key] in fresh[key])
+        fresh[key].discard(row[key])  # the same again in one batch is new once
     return new
 
 
-def _insert(connection: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> set[tuple[str, str]]:
+def _insert(connection: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> set[str]:
     if not rows:
         return set()
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
-    return {(table.name, name) for name in connection.scalars(statement, rows)}
+    return set(connection.scalars(statement, rows))

@@ -4,17 +4,16 @@ is asked for, and a slow reader never holds SQLite's log open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Engine, Table, literal, select, tuple_
 
 from monitoring.backlog import Owner
 from monitoring.database import reading
 from monitoring.record import Event, Record
-from monitoring.rows import event_of, microseconds, record_of
+from monitoring.rows import Row, event_of, microseconds, record_of
 from monitoring.schema import EVENTS, RECORDS
 
 PAGE = 1_000  # rows, about 2 MB
@@ -29,7 +28,7 @@ class Window:
     limit: int | None = None
 
 
-def pages(engine: Engine, table: Table, window: Window) -> Iterator[list[Mapping[str, Any]]]:
+def pages(engine: Engine, table: Table, window: Window) -> Iterator[list[Row]]:
     """Rows of a table with ``at_us``, oldest first, in pages of up to ``PAGE``.
 
     What is written meanwhile with a time already passed is not seen. Raises ``StoreUnavailableError``.
@@ -44,7 +43,7 @@ def pages(engine: Engine, table: Table, window: Window) -> Iterator[list[Mapping
     while left is None or left > 0:
         with reading(engine) as connection:
             wanted = PAGE if left is None else min(left, PAGE)
-            page: list[Mapping[str, Any]] = [dict(row) for row in connection.execute(page_rows.limit(wanted)).mappings()]
+            page = [dict(row) for row in connection.execute(page_rows.limit(wanted)).mappings()]
         if page:
             yield page
         if len(page) < wanted:
@@ -69,7 +68,7 @@ def events_of(engine: Engine, query_id: str) -> tuple[Event, ...]:
     """What people did with one query's results, in order of time."""
     rows = select(EVENTS).where(EVENTS.c.query_id == query_id).order_by(EVENTS.c.at_us, EVENTS.c.id)
     with reading(engine) as connection:
-        return tuple(event_of(row) for row in connection.execute(rows).mappings())
+        return tuple(event_of(dict(row)) for row in connection.execute(rows).mappings())
 
 
 def owner_of(engine: Engine, query_id: str) -> Owner | None:

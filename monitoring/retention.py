@@ -54,7 +54,9 @@ def erase(engine: Engine, sessions: Sequence[str]) -> Deleted:
 
     Raises ``StoreUnavailableError`` where the rows are gone but their bytes are not yet: erase again.
     """
-    queries = select(RECORDS.c.query_id).where(RECORDS.c.session.in_(sessions), RECORDS.c.query_id.is_not(None))
+    queries = select(RECORDS.c.query_id).where(
+        RECORDS.c.session.in_(sessions), RECORDS.c.query_id.is_not(None)
+    )
     mine = or_(EVENTS.c.session.in_(sessions), EVENTS.c.query_id.in_(queries))
     with writing(engine) as connection:
         events = connection.execute(delete(EVENTS).where(mine)).rowcount
@@ -86,7 +88,9 @@ def _rebuild(engine: Engine) -> None:
 def _outside_transactions(engine: Engine, statement: str) -> bool:
     raw = engine.raw_connection()
     try:
-        row = raw.cursor().execute(statement).fetchone()  # a checkpoint's first column: whether it was kept from it
+        row = (
+            raw.cursor().execute(statement).fetchone()
+        )  # a checkpoint's first column: whether it was kept from it
     except sqlite3.Error as error:
         raise StoreUnavailableError(
             f"the rows are erased, but their pages are not overwritten ({error}): make room and erase again"

@@ -7,7 +7,6 @@ are not finite become NULL. A time without a zone is UTC, as ``Record`` says.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -77,7 +76,7 @@ def event_row(event: Event) -> Row:
     }
 
 
-def record_of(row: Mapping[str, Any]) -> Record:
+def record_of(row: Row) -> Record:
     """The record of a row; one whose numbers were not finite has None, or 0 for a duration."""
     clip = {name: row[f"clip_{name}"] for name in CLIP_COLUMNS}
     return Record(
@@ -100,14 +99,16 @@ def record_of(row: Mapping[str, Any]) -> Record:
         n_words=row["n_words"],
         text=row["text"],
         results=tuple(row["results"]),
-        stages_s=MappingProxyType({stage: took for stage, took in row["stages_s"].items() if took is not None}),
+        stages_s=MappingProxyType(
+            {stage: took for stage, took in row["stages_s"].items() if took is not None}
+        ),
         first_partial_s=row["first_partial_s"],
         final_after_speech_s=row["final_after_speech_s"],
         fields_missing=tuple(row["fields_missing"]),
     )
 
 
-def event_of(row: Mapping[str, Any]) -> Event:
+def event_of(row: Row) -> Event:
     """The event of a row."""
     return Event(
         event_id=row["event_id"],

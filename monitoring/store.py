@@ -7,7 +7,7 @@ it is durable. Questions read the database directly and block: in an event loop,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
@@ -149,7 +149,7 @@ class EventStore:
         """
         return self._on_writer(partial(retention.erase, self._engine, sessions))
 
-    def _on_writer(self, job: partial[T] | Any) -> T:
+    def _on_writer(self, job: Callable[[], T]) -> T:
         result: T = self._wait_for(job).result()
         return result
 

@@ -97,7 +97,9 @@ class Writer:
             self._run_job(batch[0])
             return
         try:
-            new = self._write([pending.what for pending in batch if isinstance(pending.what, (Record, Event))])
+            new = self._write(
+                [pending.what for pending in batch if isinstance(pending.what, (Record, Event))]
+            )
         except Exception as error:  # whatever an item provokes must not end the thread that all others need
             if is_outage(error):
                 raise unavailable(error) from error

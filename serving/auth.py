@@ -8,7 +8,7 @@ Three ways to run, decided once when the server starts (`Access.decide`):
 - on another address without keys: refused, unless the operator says ``--insecure``.
 
 A key comes as ``Authorization: Bearer KEY``. A browser cannot set headers on a WebSocket; there it comes as the
-second of two subprotocols, ``Sec-WebSocket-Protocol: voicesearch, key.KEY``. Never in the address: addresses are logged.
+second of two subprotocols, ``Sec-WebSocket-Protocol: voicesearch, key.KEY``; never in the address, which is logged.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ async def authenticate(access: Access, key: str | None) -> Principal:
         raise UnauthorizedError(
             "No API key. Send it in the header: Authorization: Bearer YOUR_API_KEY", code="missing_api_key"
         )
-    found = access.keys.remembered(key) or await to_thread.run_sync(access.keys.verify, key)
+    found = access.keys.remembered(key)
+    if found is None:
+        found = await to_thread.run_sync(access.keys.verify, key)
     return Principal(found.id, found.scopes)
 
 

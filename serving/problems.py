@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
@@ -58,7 +58,7 @@ class Problem:
     type: str = INVALID_REQUEST
     param: str | None = None
     code: str | None = None
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     def body(self) -> dict[str, dict[str, str | None]]:
         """The envelope that OpenAI's clients read."""
@@ -112,6 +112,8 @@ def status_of(error: BaseException) -> int:
 def invalid(errors: Sequence[Any]) -> InvalidParameterError:
     """The first of pydantic's complaints, without the value that it is about: that may be what somebody typed."""
     first: Mapping[str, Any] = errors[0]
+    if first["type"] == "json_invalid":
+        return InvalidParameterError("the body is not JSON", code="invalid_json")
     where = list(first["loc"])
     if where and where[0] in BODY_PLACES:
         where = where[1:]
@@ -198,5 +200,5 @@ def install(app: FastAPI) -> None:
         HTTPException,
         ClientDisconnect,
     ):
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, _answer)  # type: ignore[arg-type]  # one for both kinds of connection
     app.add_middleware(CatchMiddleware)

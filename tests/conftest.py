@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Generator
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
 
 import hypothesis
 import pytest
@@ -59,3 +62,30 @@ def transcriber() -> Transcriber:
     if "en-small" not in available():
         pytest.skip("needs the bundle en-small")
     return Transcriber.load()
+
+
+@pytest.fixture
+def serve() -> Generator[Callable[..., str], None, None]:
+    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve(app) -> base address``."""
+    import uvicorn
+
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: object, **options: object) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        # log_config=None: uvicorn's own would change the loggers of every test after this one.
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **options)  # type: ignore[arg-type]  # any ASGI app
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            assert thread.is_alive(), "the server ended before it had started"
+            time.sleep(0.01)
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for server, _ in running:
+        server.should_exit = True
+    for _, thread in running:
+        thread.join()

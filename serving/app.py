@@ -9,22 +9,29 @@ from fastapi import FastAPI
 
 from asr.commands.command import version
 from monitoring.record import Observer
-from serving import health
+from serving import auth, headers, health, problems
+from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
+from serving.linger import LingerMiddleware
 from serving.queries import Queries
+from serving.rates import RateLimit, RateLimiter
 from serving.services import Services
 from serving.settings import Settings
 
 
 def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAPI:
-    """The app. It loads the model when it starts, and finishes what it accepted when it stops."""
+    """The app. It loads the model when it starts, and finishes what it accepted when it stops.
+
+    Raises ExposureError and OptionError for settings under which it may not be started.
+    """
+    access = Access.decide(settings.keys, settings.host, settings.insecure)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spec = WorkerSpec(settings.model, settings.device)
         engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
-        app.state.services = Services(settings, engine, Queries(), tuple(observers))
+        app.state.services = Services(settings, engine, Queries(), _rates(settings), tuple(observers))
         try:
             yield
         finally:
@@ -32,4 +39,13 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(health.router)
+    problems.install(app)
+    auth.install(app, access, settings.allowed_origins)
+    app.add_middleware(LingerMiddleware)
+    headers.install(app, settings.allowed_origins)
     return app
+
+
+def _rates(settings: Settings) -> RateLimiter:
+    a_minute = settings.audio_s_per_minute
+    return RateLimiter(RateLimit(capacity_s=max(a_minute, 1.0), refill_per_s=a_minute / 60.0))

@@ -14,7 +14,7 @@ from monitoring.record import Event, EventType
 from serving.auth import Principal, require
 from serving.errors import InvalidParameterError, NotFoundError, OverloadedError
 from serving.keys import Scope
-from serving.problems import documented
+from serving.openapi import documented
 from serving.services import Services, Shared
 from serving.uploads import UploadLimits, read_model
 

@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from monitoring.record import Observer, Transport
 from serving.engine import Engine
 from serving.queries import Queries
+from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.settings import Settings
 
@@ -22,6 +23,7 @@ class Services:
     settings: Settings
     engine: Engine
     queries: Queries
+    rates: RateLimiter
     observers: tuple[Observer, ...] = ()
 
     @property

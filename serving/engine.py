@@ -23,7 +23,7 @@ from serving.scheduler import Scheduler
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A transcript, and seconds by stage: ``queue, vad, model, search``."""
+    """A transcript, and seconds by stage: ``queue, vad, model, beam``."""
 
     transcript: Transcript
     stages_s: Mapping[str, float]

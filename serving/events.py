@@ -32,7 +32,10 @@ class Happened(BaseModel):
 
     query_id: str = Field(min_length=1, max_length=64, description="of the answer that this is about")
     event_id: str = Field(
-        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="chosen by the client, once an event"
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="chosen by the client, once an event",
     )
     type: EventType
     item_id: str | None = Field(None, max_length=256, description="what was clicked")
@@ -60,7 +63,10 @@ class Acknowledged(BaseModel):
     "/v1/events",
     responses=documented(400, 401, 403, 404, 408, 413, 415, 503),
     openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": Happened.model_json_schema()}}}
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": Happened.model_json_schema()}},
+        }
     },
 )
 async def happened(
@@ -71,7 +77,9 @@ async def happened(
     query = services.queries.find(said.query_id, principal.key_id)
     if query is None:
         raise NotFoundError(
-            f"query_id {said.query_id!r}: no such query in the last hour", param="query_id", code="query_not_found"
+            f"query_id {said.query_id!r}: no such query in the last hour",
+            param="query_id",
+            code="query_not_found",
         )
     event = Event(
         event_id=f"{query.id}.{said.event_id}",  # two clients may choose alike

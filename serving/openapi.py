@@ -26,5 +26,6 @@ class ErrorEnvelope(BaseModel):
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """``responses=`` of a route that may answer with these errors, and with 500 if we failed."""
     return {
-        status: {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase} for status in (*statuses, 500)
+        status: {"model": ErrorEnvelope, "description": HTTPStatus(status).phrase}
+        for status in (*statuses, 500)
     }

@@ -49,7 +49,7 @@ def test_an_engine_answers_as_the_transcriber_does(transcriber: Transcriber) -> 
     async def body(engine: Engine) -> None:
         answers = await asyncio.gather(*(engine.transcribe(samples) for samples in clips()))
         assert [answer.transcript for answer in answers] == expected
-        assert {"queue", "vad", "model", "search"} <= answers[0].stages_s.keys()
+        assert {"queue", "vad", "model", "beam"} <= answers[0].stages_s.keys()
         assert engine.info.identity == expected[0].model
 
     with_engine(body, workers=2)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from sqlalchemy import Engine
 from monitoring import database, queries, retention
 from monitoring.backlog import Backlog, Owner, Pending
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
+from monitoring.export import export
 from monitoring.insert import insert_all
 from monitoring.migrations import migrate
 from monitoring.queries import Window
@@ -148,6 +150,20 @@ class EventStore:
         Raises ``StoreUnavailableError``: then erase again.
         """
         return self._on_writer(partial(retention.erase, self._engine, sessions))
+
+    def export(
+        self,
+        folder: Path,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        with_text: bool = False,
+    ) -> dict[Path, int]:
+        """Write ``[since, until)`` as Parquet into a folder (see ``export``): the files, and the rows of each.
+
+        Raises ``MissingPackageError`` without pyarrow, and ``StoreUnavailableError``.
+        """
+        return export(self._engine, folder, Window(since, until), with_text=with_text)
 
     def _on_writer(self, job: Callable[[], T]) -> T:
         result: T = self._wait_for(job).result()

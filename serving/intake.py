@@ -11,11 +11,14 @@ from asr import audio
 from asr.audio import AudioLimits
 from asr.stages import Stages
 from asr.transcript import SAMPLE_RATE_HZ
+from serving.errors import InvalidParameterError
 from serving.jobs import Samples
 from serving.recording import Ledger
 from serving.services import Services
 from serving.settings import Settings
 from serving.uploads import Upload, UploadLimits, read_upload
+
+LONGEST_SESSION = 64
 
 UPLOADED_CLIP = {
     "requestBody": {
@@ -39,7 +42,7 @@ UPLOADED_CLIP = {
                         },
                         "session": {
                             "type": "string",
-                            "maxLength": 64,
+                            "maxLength": LONGEST_SESSION,
                             "description": "opaque name of a sitting",
                         },
                     },
@@ -76,13 +79,22 @@ async def receive_clip(request: Request, services: Services, ledger: Ledger) -> 
         ),
     )
     ledger.bytes_received = len(upload.file)
-    ledger.session = upload.value("session") or ledger.session
+    ledger.session = checked_session(upload.value("session")) or ledger.session
     stages = Stages()
     with stages("decode"):
         samples = await asyncio.to_thread(audio.decode, upload.file, limits(settings))
     ledger.took(stages.seconds)
     services.rates.charge(ledger.key_id, len(samples) / SAMPLE_RATE_HZ)
     return Clip(upload, samples)
+
+
+def checked_session(session: str | None) -> str | None:
+    """An opaque name of a sitting, as long as it is one. Raises InvalidParameterError."""
+    if session is not None and len(session) > LONGEST_SESSION:
+        raise InvalidParameterError(
+            f"session has {len(session)} characters; at most {LONGEST_SESSION}", param="session"
+        )
+    return session
 
 
 def limits(settings: Settings) -> AudioLimits:

@@ -89,9 +89,9 @@ async def by_voice(
 ) -> VoiceResults:
     """A spoken query (multipart: ``file``; optional ``k``, ``session``) answered with items of the catalogue."""
     with services.ledger(Transport.SEARCH, request) as ledger:
+        _need_catalog(services)
         clip = await receive_clip(request, services, ledger)
         count = _count(clip)
-        _need_catalog(services)
         transcript = ledger.heard(await services.engine.transcribe(clip.samples, Hearing(catalog=True)))
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, transcript.readings, count)
@@ -118,8 +118,8 @@ async def by_text(
 ) -> Results:
     """A typed query answered with items of the catalogue."""
     with services.ledger(Transport.TEXT, request) as ledger:
-        asked = await read_model(request, TypedQuery, BODY)
         _need_catalog(services)
+        asked = await read_model(request, TypedQuery, BODY)
         ledger.session = asked.session or ledger.session
         ledger.text = asked.query
         _open_query(services, ledger, principal)

@@ -72,7 +72,7 @@ def transcriber() -> Transcriber:
 
 @pytest.fixture
 def serve_app() -> Generator[Callable[..., str], None, None]:
-    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve_app(app) -> base address``."""
+    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve_app(app) -> address``."""
     import uvicorn
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []

@@ -250,4 +250,5 @@ def _text(data: bytes, what: str) -> str:
 def _bare(filename: str) -> str:
     """The last part of a path of either kind, without control characters: a name to guess a format by, no more."""
     bare = PureWindowsPath(PurePosixPath(filename).name).name
-    return "".join(letter for letter in bare if letter.isprintable())[:FILENAME_LENGTH]
+    shown = "".join(letter for letter in bare if letter.isprintable())
+    return "" if shown == ".." else shown[-FILENAME_LENGTH:]  # the end, which has the extension

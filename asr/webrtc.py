@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asr.errors import MissingPackageError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS
-from asr.vad import Samples, Scorer
+from asr.vad import Samples, Scorer, one_by_one
 
 
 class Steadiness:
@@ -100,4 +100,4 @@ class WebRtcVad:
             recent.append(sum(votes) / len(votes) if heard else 0.0)
             return sum(recent) / len(recent)
 
-        return score
+        return one_by_one(score)

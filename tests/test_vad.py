@@ -118,8 +118,8 @@ def test_streams_of_one_detector_are_independent() -> None:
     first, second = vad.open(), vad.open()
     interleaved = []
     for start in range(0, len(noise), FRAME):
-        interleaved.append(first(noise[start : start + FRAME]))
-        second(np.zeros(FRAME, dtype=np.float32))
+        interleaved += first(noise[None, start : start + FRAME]).tolist()
+        second(np.zeros((1, FRAME), dtype=np.float32))
     assert interleaved == alone
 
 

@@ -19,7 +19,7 @@ from asr.errors import OptionError
 from asr.frontend import Frontend, Segment, clip_stats
 from asr.hotwords import Hotwords
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
-from asr.vad import Segmenter, VadOptions, edge
+from asr.vad import Segmenter, VadOptions, answers, edge
 
 Samples = NDArray[np.float32]
 
@@ -185,9 +185,9 @@ class Stream:
         whole = count * self._frame_length
         frames, self._pending = self._pending[:whole], self._pending[whole:]
         self._kept = np.concatenate([self._kept, frames])
-        for start in range(0, whole, self._frame_length):
+        for probability in answers(self._score, frames.reshape(-1, self._frame_length)):
             self._position += self._frame_length
-            span = self._segmenter.push(self._score(frames[start : start + self._frame_length]))
+            span = self._segmenter.push(probability)
             events += self._opened()
             events += self._closed(span)
             if self._announced and self._partial_is_due():

@@ -70,9 +70,31 @@ def transcriber() -> Transcriber:
     return Transcriber.load()
 
 
+def _running(**settings: Any) -> Any:
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
+    from serving_app import running
+
+    return running(**settings)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    """A server of the shipped model, without keys, for the whole session: leave it as it was."""
+    with _running() as serving:
+        yield serving
+
+
 @pytest.fixture
-def serve_app() -> Generator[Callable[..., str], None, None]:
-    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve_app(app) -> address``."""
+def start_server() -> Iterator[Callable[..., Running]]:
+    """Starts servers of a test's own: ``start_server(max_clip_s=2.0)``. Each takes about two seconds."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(_running(**settings))
+
+
+@pytest.fixture
+def serve() -> Generator[Callable[..., str], None, None]:
+    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve(app) -> address``."""
     import uvicorn
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
@@ -95,25 +117,3 @@ def serve_app() -> Generator[Callable[..., str], None, None]:
         server.should_exit = True
     for _, thread in running:
         thread.join()
-
-
-def _running(**settings: Any) -> Any:
-    pytest.importorskip("uvicorn", reason="needs the extra serve")
-    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
-    from serving_app import running
-
-    return running(**settings)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Running]:
-    """A server of the shipped model, without keys, for the whole session: leave it as it was."""
-    with _running() as serving:
-        yield serving
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Running]]:
-    """Starts servers of a test's own: ``serve(max_clip_s=2.0)``. Each takes about two seconds."""
-    with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(_running(**settings))

@@ -1,7 +1,7 @@
 """A real server for tests: uvicorn in a thread of this process, on a free port of 127.0.0.1, and what it recorded.
 
-The fixtures are in ``conftest.py``: ``server`` is one for the whole session, ``serve`` starts others with settings
-of their own. Clients are the real ones, over real sockets.
+The fixtures are in ``conftest.py``: ``server`` is one for the whole session, ``start_server`` starts others with
+settings of their own. Clients are the real ones, over real sockets.
 """
 
 from __future__ import annotations

@@ -68,15 +68,15 @@ def store(tmp_path: Path) -> KeyStore:
 
 
 @pytest.fixture
-def guarded(serve_app: Callable[..., str], store: KeyStore) -> str:
+def guarded(serve: Callable[..., str], store: KeyStore) -> str:
     """Address of a server that asks for keys, also on loopback."""
-    return serve_app(app_with(Access.decide(store.path, "127.0.0.1", insecure=False)))
+    return serve(app_with(Access.decide(store.path, "127.0.0.1", insecure=False)))
 
 
 @pytest.fixture
-def local(serve_app: Callable[..., str]) -> str:
+def local(serve: Callable[..., str]) -> str:
     """Address of a server on loopback without keys."""
-    return serve_app(app_with(Access.decide(None, "127.0.0.1", insecure=False)))
+    return serve(app_with(Access.decide(None, "127.0.0.1", insecure=False)))
 
 
 def post(address: str, *, key: str | None = None, **headers: str) -> httpx.Response:
@@ -269,16 +269,16 @@ def test_pages_of_others_are_refused(local: str, origin: str, status: int) -> No
     assert caught.value.response.status_code == 403
 
 
-def test_an_origin_that_the_operator_allows(serve_app: Callable[..., str]) -> None:
+def test_an_origin_that_the_operator_allows(serve: Callable[..., str]) -> None:
     """That one, and no other."""
-    address = serve_app(app_with(Access(None, local=True), ("https://shop.example",)))
+    address = serve(app_with(Access(None, local=True), ("https://shop.example",)))
     assert post(f"{address}/transcribe", Origin="https://shop.example").status_code == 200
     assert post(f"{address}/transcribe", Origin="http://shop.example").status_code == 403
 
 
-def test_insecure_server_takes_any_name_and_no_foreign_page(serve_app: Callable[..., str]) -> None:
+def test_insecure_server_takes_any_name_and_no_foreign_page(serve: Callable[..., str]) -> None:
     """Its names are not known here; that a page is not its own is."""
-    address = serve_app(app_with(Access.decide(None, "0.0.0.0", insecure=True)))
+    address = serve(app_with(Access.decide(None, "0.0.0.0", insecure=True)))
     assert post(f"{address}/transcribe", Host="speech.lan").status_code == 200
     assert post(f"{address}/transcribe", Host="speech.lan", Origin="http://speech.lan").status_code == 200
     assert post(f"{address}/transcribe", Host="speech.lan", Origin="http://evil.example").status_code == 403
@@ -328,12 +328,12 @@ def test_a_keys_file_that_was_named_and_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_keys_file_with_no_active_key_still_asks_for_one(
-    serve_app: Callable[..., str], store: KeyStore
+    serve: Callable[..., str], store: KeyStore
 ) -> None:
     """When the last key is revoked, nobody gets in."""
     (key,) = store.keys()
     store.revoke(key.id)
-    address = serve_app(app_with(Access.decide(store.path, "0.0.0.0", insecure=False)))
+    address = serve(app_with(Access.decide(store.path, "0.0.0.0", insecure=False)))
     assert post(f"{address}/transcribe").status_code == 401
 
 

@@ -114,14 +114,14 @@ OUR_ERRORS: list[tuple[Exception, int, str, type[openai.APIStatusError]]] = [
     ("error", "status", "code", "exception"), OUR_ERRORS, ids=lambda value: str(value)[:40]
 )
 def test_openai_client_raises_its_own(
-    serve_app: Callable[..., str],
+    serve: Callable[..., str],
     error: Exception,
     status: int,
     code: str,
     exception: type[openai.APIStatusError],
 ) -> None:
     """Each error of ours reaches a program that uses the real client as the exception it knows, with its code."""
-    address = serve_app(app_raising(error))
+    address = serve(app_raising(error))
     client = openai.OpenAI(api_key="any", base_url=f"{address}/v1", max_retries=0)
     with client, pytest.raises(exception) as caught:
         client.audio.transcriptions.create(model="en-small", file=("a.wav", b"RIFF"))
@@ -242,10 +242,10 @@ def test_internal_is_one_value() -> None:
     [(UnauthorizedError("m"), 401), (OverloadedError("m", 1.0), 503), (CorruptAudioError("m"), 422)],
 )
 def test_websocket_denied_before_it_was_accepted(
-    serve_app: Callable[..., str], error: Exception, status: int
+    serve: Callable[..., str], error: Exception, status: int
 ) -> None:
     """A stream is refused with the same status and body as a request."""
-    address = serve_app(app_raising(error)).replace("http", "ws")
+    address = serve(app_raising(error)).replace("http", "ws")
     with (
         pytest.raises(websockets.InvalidStatus) as caught,
         websockets.sync.client.connect(f"{address}/before"),
@@ -267,10 +267,10 @@ def test_websocket_denied_before_it_was_accepted(
     ids=lambda value: type(value).__name__,
 )
 def test_websocket_closed_after_it_was_accepted(
-    serve_app: Callable[..., str], error: Exception, close_code: int
+    serve: Callable[..., str], error: Exception, close_code: int
 ) -> None:
     """The error is the last message, and the code tells the kind to programs that read no message."""
-    address = serve_app(app_raising(error)).replace("http", "ws")
+    address = serve(app_raising(error)).replace("http", "ws")
     with websockets.sync.client.connect(f"{address}/after") as stream:
         assert json.loads(stream.recv()) == {"type": "error", **problem(error).body()}
         with pytest.raises(websockets.ConnectionClosed) as caught:

@@ -53,7 +53,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request, as it ended. Times are UTC; durations seconds of wall clock.
+    """One request, as it ended. Times are UTC.
 
     ``stages_s`` has some of ``queue, decode, vad, level, model, beam, search`` and what each took. ``results`` are the ids
     shown, best first. ``session`` is the client's own, opaque name of a sitting; ``key_id`` the name of the API key.

@@ -11,6 +11,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from asr.commands.command import version
+from asr.errors import AsrError
+from monitoring.errors import MonitoringError
 from monitoring.record import Observer
 from monitoring.store import EventStore
 from serving import access_log, auth, docs, events, headers, health, problems, voice_search
@@ -36,7 +38,11 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = await _services(settings, observers, stack)
+            try:
+                app.state.services = await _services(settings, observers, stack)
+            except (AsrError, MonitoringError) as error:
+                app.state.failure = error  # for whoever started the server: uvicorn only logs it
+                raise
             yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)

@@ -1,4 +1,4 @@
-"""What people do next with an answer: ``POST /v1/events``. Acknowledged when it is durable; the same one twice is one."""
+"""What people do next with an answer: ``POST /v1/events``. Acknowledged when durable; the same one twice is one."""
 
 from __future__ import annotations
 

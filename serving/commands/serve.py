@@ -17,6 +17,7 @@ from asr import bundle
 from asr.commands.command import DONE, Command
 from asr.commands.progress import say
 from asr.errors import OptionError
+from monitoring.errors import MonitoringError
 from serving import logs
 from serving.app import create_app
 from serving.settings import Settings
@@ -94,6 +95,11 @@ def run(args: Namespace) -> int:
     server = _Announcing(config, settings)
     listener = _listen(settings)
     server.run(sockets=[listener])
+    failure = getattr(app.state, "failure", None)
+    if isinstance(failure, MonitoringError):
+        raise OptionError(str(failure)) from failure
+    if failure is not None:
+        raise failure
     return DONE
 
 

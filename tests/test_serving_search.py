@@ -1,4 +1,4 @@
-"""``/v1/search``, ``/v1/search/text`` and ``/v1/events`` on a real server: what is found, what is stored, whose it is."""
+"""``/v1/search``, ``/v1/search/text``, ``/v1/events`` on a real server: what is found, what is stored, whose it is."""
 
 from __future__ import annotations
 

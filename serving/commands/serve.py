@@ -94,12 +94,15 @@ def run(args: Namespace) -> int:
     )
     server = _Announcing(config, settings)
     listener = _listen(settings)
-    server.run(sockets=[listener])
-    failure = getattr(app.state, "failure", None)
-    if isinstance(failure, MonitoringError):
-        raise OptionError(str(failure)) from failure
-    if failure is not None:
-        raise failure
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's way to say that the app could not start
+        failure = getattr(app.state, "failure", None)
+        if isinstance(failure, MonitoringError):
+            raise OptionError(str(failure)) from failure
+        if failure is not None:
+            raise failure from None
+        raise
     return DONE
 
 

@@ -16,7 +16,7 @@ from asr import audio
 from asr.assemble import Assembler
 from asr.decode import Hypothesis
 from asr.errors import OptionError
-from asr.frontend import Frontend, Segment, clip_stats
+from asr.frontend import Frontend, Segment, clip_stats, level_of_all
 from asr.hotwords import Hotwords
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
 from asr.vad import Segmenter, VadOptions, answers, edge
@@ -214,7 +214,7 @@ class Stream:
         heard = self._cut(Span(before, self._outside(self._position) + self._edge))
         shift = self._edge - before
         local = Span(segment.span.start + shift, segment.span.end + shift)
-        clip = clip_stats(heard, [local], self._frontend.options)
+        clip = clip_stats(heard, [local], self._frontend.options, level_of_all([segment]))
         reason = None
         if self._outside(self._position) < self._frontend.options.min_duration_ms * SAMPLES_PER_MS:
             reason = NullReason.TOO_SHORT

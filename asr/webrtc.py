@@ -138,10 +138,15 @@ class _Listener:
 
     def _scales(self, levels_db: list[float]) -> list[float]:
         """For each frame the factor from [-1, 1] to 16 bits, and as far above as the follower raises it."""
-        rules, follower_db, scales = self._rules, self._follower_db, []
+        wanted_db, fall_db, largest_db = (
+            self._rules.LEVEL_DBFS,
+            self._rules.FALL_DB_PER_FRAME,
+            self._rules.MAX_GAIN_DB,
+        )
+        follower_db, scales = self._follower_db, []
         for level_db in levels_db:
-            follower_db = max(level_db, follower_db - rules.FALL_DB_PER_FRAME)
-            gain_db = min(max(rules.LEVEL_DBFS - follower_db, 0.0), rules.MAX_GAIN_DB)
+            follower_db = max(level_db, follower_db - fall_db)
+            gain_db = min(max(wanted_db - follower_db, 0.0), largest_db)
             scales.append(32768.0 * 10.0 ** (gain_db / 20.0))
         self._follower_db = follower_db
         return scales

@@ -13,13 +13,13 @@ from fastapi import FastAPI
 from asr.commands.command import version
 from asr.errors import AsrError
 from monitoring.errors import MonitoringError
+from monitoring.metrics import Metrics
 from monitoring.record import Observer
 from monitoring.store import EventStore
-from serving import access_log, auth, docs, events, headers, health, problems, voice_search
+from serving import docs, events, exposition, health, middleware, voice_search
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
-from serving.linger import LingerMiddleware
 from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
 from serving.services import Services
@@ -39,7 +39,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             try:
-                app.state.services = await _services(settings, observers, stack)
+                app.state.services = await _services(settings, metrics, observers, stack)
             except (AsrError, MonitoringError) as error:
                 app.state.failure = error  # for whoever started the server: uvicorn only logs it
                 raise
@@ -48,20 +48,19 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (health, voice_search, events, docs):
         app.include_router(module.router)
-    problems.install(app)
-    auth.install(app, access, settings.allowed_origins)
-    app.add_middleware(LingerMiddleware)
-    app.add_middleware(access_log.AccessLogMiddleware)
-    headers.install(app, settings.allowed_origins)
+    metrics = exposition.install(app)
+    middleware.install(app, access, settings.allowed_origins)
     return app
 
 
-async def _services(settings: Settings, observers: Sequence[Observer], stack: AsyncExitStack) -> Services:
+async def _services(
+    settings: Settings, metrics: Metrics, observers: Sequence[Observer], stack: AsyncExitStack
+) -> Services:
     """Everything that the routes share, started; ``stack`` stops it, the engine first."""
     store = await asyncio.to_thread(EventStore.open, _store_url(settings, stack))
     stack.push_async_callback(asyncio.to_thread, store.close)
     spec = WorkerSpec(settings.model, settings.device)
-    engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
+    engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
     stack.push_async_callback(engine.close, settings.drain_s)
     return Services(
         settings,
@@ -70,7 +69,7 @@ async def _services(settings: Settings, observers: Sequence[Observer], stack: As
         _rates(settings),
         store,
         index=None,
-        observers=tuple(observers),
+        observers=(metrics.observe, *observers),
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from asr.commands.command import version
 from monitoring.record import Observer
-from serving import auth, headers, health, problems
+from serving import auth, headers, health, models, problems, retention, transcriptions
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
@@ -31,14 +33,27 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spec = WorkerSpec(settings.model, settings.device)
         engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
-        app.state.services = Services(settings, engine, Queries(), _rates(settings), tuple(observers))
+        audio = retention.store(settings.state_folder, settings.retain_audio_days)
+        app.state.services = Services(
+            settings,
+            engine,
+            Queries(),
+            _rates(settings),
+            CapacityLimiter(settings.workers),
+            audio,
+            tuple(observers),
+        )
+        purging = None if audio is None else asyncio.create_task(retention.purging(audio))
         try:
             yield
         finally:
+            if purging is not None:
+                purging.cancel()
             await engine.close(settings.drain_s)
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(health.router)
+    for router in (health.router, models.router, transcriptions.router):
+        app.include_router(router)
     problems.install(app)
     auth.install(app, access, settings.allowed_origins)
     app.add_middleware(LingerMiddleware)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
+from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
@@ -13,6 +14,7 @@ from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
+from serving.retention import AudioStore
 from serving.settings import Settings
 
 
@@ -24,6 +26,8 @@ class Services:
     engine: Engine
     queries: Queries
     rates: RateLimiter
+    decoders: CapacityLimiter  # threads that decode audio
+    audio: AudioStore | None  # clips that are kept; None without a folder for them
     observers: tuple[Observer, ...] = ()
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from asr.commands.command import version
@@ -16,7 +17,17 @@ from monitoring.errors import MonitoringError
 from monitoring.metrics import Metrics
 from monitoring.record import Observer
 from monitoring.store import EventStore
-from serving import docs, events, exposition, health, middleware, voice_search
+from serving import (
+    docs,
+    events,
+    exposition,
+    health,
+    middleware,
+    models,
+    retention,
+    transcriptions,
+    voice_search,
+)
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
@@ -46,7 +57,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
             yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (health, voice_search, events, docs):
+    for module in (health, models, transcriptions, voice_search, events, docs):
         app.include_router(module.router)
     metrics = exposition.install(app)
     middleware.install(app, access, settings.allowed_origins)
@@ -62,12 +73,18 @@ async def _services(
     spec = WorkerSpec(settings.model, settings.device)
     engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
     stack.push_async_callback(engine.close, settings.drain_s)
+    audio = retention.store(settings.state_folder, settings.retain_audio_days)
+    if audio is not None:
+        purging = asyncio.create_task(retention.purging(audio))
+        stack.callback(purging.cancel)
     return Services(
         settings,
         engine,
         Queries(),
         _rates(settings),
+        CapacityLimiter(settings.workers),
         store,
+        audio,
         index=None,
         observers=(metrics.observe, *observers),
     )

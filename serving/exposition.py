@@ -13,7 +13,7 @@ from monitoring.metrics import Metrics
 from serving import keys
 from serving.access_log import NOT_ANSWERED, UNMATCHED
 from serving.auth import require
-from serving.openapi import documented
+from serving.documented import refusals
 from serving.services import Services, Shared
 
 router = APIRouter(tags=["health"])
@@ -23,7 +23,7 @@ router = APIRouter(tags=["health"])
     "/metrics",
     response_class=Response,
     dependencies=[Depends(require(keys.Scope.REVIEW))],
-    responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}, **documented(401, 403)},
+    responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}, **refusals(401, 403)},
 )
 async def metrics(request: Request, services: Shared) -> Response:
     """All metrics, in Prometheus' text format. With API keys, one with the scope review is needed."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
@@ -18,6 +19,7 @@ from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
+from serving.retention import AudioStore
 from serving.settings import Settings
 
 if TYPE_CHECKING:  # TODO(merge): search
@@ -43,7 +45,9 @@ class Services:
     engine: Engine
     queries: Queries
     rates: RateLimiter
+    decoders: CapacityLimiter  # threads that decode audio
     store: EventStore
+    audio: AudioStore | None = None  # clips that are kept; None without a folder for them
     index: SearchIndex | None = None
     observers: tuple[Observer, ...] = ()
 

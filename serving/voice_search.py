@@ -116,7 +116,7 @@ class TypedQuery(BaseModel):
 async def by_voice(
     request: Request, services: Shared, principal: Annotated[Principal, Depends(require(Scope.SEARCH))]
 ) -> VoiceResults:
-    """A spoken query (multipart: ``file``; optional ``k``, ``session``) answered with items of the catalogue."""
+    """A spoken query answered with items of the catalogue."""
     with services.ledger(Transport.SEARCH, request) as ledger:
         _need_catalog(services)
         upload = await clips.received(request, services, ledger)

@@ -25,8 +25,10 @@ from serving import (
     middleware,
     models,
     retention,
+    stream,
     transcriptions,
     voice_search,
+    wyoming,
 )
 from serving.auth import Access
 from serving.engine import Engine
@@ -35,6 +37,7 @@ from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
 from serving.services import Services
 from serving.settings import Settings
+from serving.streams import Streams
 
 STORE_FILE = "events.sqlite3"
 
@@ -45,6 +48,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     Raises ExposureError and OptionError for settings under which it may not be started.
     """
     access = Access.decide(settings.keys, settings.host, settings.insecure)
+    wyoming.check_exposure(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -54,10 +58,11 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
             except (AsrError, MonitoringError) as error:
                 app.state.failure = error  # for whoever started the server: uvicorn only logs it
                 raise
-            yield
+            async with wyoming.listening(app.state.services) as app.state.wyoming:
+                yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (health, models, transcriptions, voice_search, events, docs):
+    for module in (health, models, transcriptions, voice_search, events, stream, docs):
         app.include_router(module.router)
     metrics = exposition.install(app)
     middleware.install(app, access, settings.allowed_origins)
@@ -73,6 +78,8 @@ async def _services(
     spec = WorkerSpec(settings.model, settings.device)
     engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
     stack.push_async_callback(engine.close, settings.drain_s)
+    streams = Streams(settings.max_streams)
+    stack.push_async_callback(streams.close, 0.0)  # under `serving.listening` all have finished by now
     audio = retention.store(settings.state_folder, settings.retain_audio_days)
     if audio is not None:
         purging = asyncio.create_task(retention.purging(audio))
@@ -83,6 +90,7 @@ async def _services(
         Queries(),
         _rates(settings),
         CapacityLimiter(settings.workers),
+        streams,
         store,
         audio,
         index=None,

@@ -108,8 +108,10 @@ class Scheduler:
         cost_s = self._cost(job.audio_s)
         extra_s = HOTWORDS_S if job.hearing.hotwords is not None else 0.0
         expected_s = self.expected_wait_s(urgency) + cost_s
-        # A long clip may take longer than the budget by itself; what is bounded is what others add.
-        if self.closing or expected_s > max(self._budget_s, 2.0 * cost_s) + extra_s:
+        # A long clip may take longer than the budget by itself; what is bounded is what others add. A final is late
+        # rather than lost: its stream was admitted when it began, and there are `Settings.max_streams` at most.
+        admitted = urgency is Urgency.FINAL or expected_s <= max(self._budget_s, 2.0 * cost_s) + extra_s
+        if self.closing or not admitted:
             raise self._refusal(expected_s, urgency)
         if urgency is Urgency.DRAFT and self.busy == len(self._workers):
             raise self._refusal(expected_s, urgency)

@@ -206,11 +206,5 @@ async def _found(services: Services, ledger: Ledger, readings: Sequence[Reading]
     """Items for what was read, best first; the ledger learns which."""
     found = await services.find(readings, count)
     ledger.took({"search": found.took_s})
-    ledger.results = tuple(result.item.id for result in found.results)
-    return [
-        Item(
-            score=round(result.score, 4),
-            **{name: value for name, value in result.item.as_dict().items() if name in Item.model_fields},
-        )
-        for result in found.results
-    ]
+    ledger.results = tuple(result["id"] for result in found.results)
+    return [Item(**result) for result in found.results]

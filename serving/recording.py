@@ -11,7 +11,7 @@ from types import MappingProxyType, TracebackType
 from asr.transcript import Transcript
 from monitoring.record import Observer, Outcome, Record, Transport
 from serving.engine import Answer
-from serving.errors import status_of
+from serving.problems import status_of
 
 
 @dataclass(slots=True)

@@ -28,6 +28,19 @@ class Worker(Protocol):
         """The answers, in order. Raises WorkerError where there will be none."""
 
 
+class Gauges(Protocol):
+    """Who is told how the queue does: `monitoring.metrics.Metrics`."""
+
+    def queue_wait(self, seconds: float) -> None:
+        """A clip has waited so long."""
+
+    def batch(self, audio_s: float) -> None:
+        """So much audio went to a worker at once."""
+
+    def overloaded(self, reason: str) -> None:
+        """Somebody was refused."""
+
+
 @dataclass(order=True, slots=True)
 class _Waiting:
     urgency: Urgency
@@ -48,8 +61,10 @@ class Scheduler:
         cost: CostModel,
         grouping: Grouping,
         budget_s: float,
+        gauges: Gauges | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._gauges = gauges
         self._workers = workers
         self._cost = cost
         self._grouping = grouping
@@ -95,9 +110,9 @@ class Scheduler:
         expected_s = self.expected_wait_s(urgency) + cost_s
         # A long clip may take longer than the budget by itself; what is bounded is what others add.
         if self.closing or expected_s > max(self._budget_s, 2.0 * cost_s) + extra_s:
-            raise self._overloaded(expected_s)
+            raise self._refusal(expected_s, urgency)
         if urgency is Urgency.DRAFT and self.busy == len(self._workers):
-            raise self._overloaded(expected_s)
+            raise self._refusal(expected_s, urgency)
         answer: asyncio.Future[tuple[Result, float]] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(urgency, next(self._sequence), job, cost_s, self._clock(), answer)
         await self._put(waiting)
@@ -154,6 +169,10 @@ class Scheduler:
 
     async def _answer(self, worker: Worker, group: list[_Waiting]) -> None:
         started = self._clock()
+        if self._gauges is not None:
+            self._gauges.batch(sum(waiting.job.audio_s for waiting in group))
+            for waiting in group:
+                self._gauges.queue_wait(started - waiting.since)
         try:
             results = await worker.call([waiting.job for waiting in group])
         except WorkerError as error:
@@ -175,7 +194,9 @@ class Scheduler:
             elif not waiting.answer.done():
                 waiting.answer.set_result((result, started - waiting.since))
 
-    def _overloaded(self, expected_s: float) -> OverloadedError:
+    def _refusal(self, expected_s: float, urgency: Urgency) -> OverloadedError:
+        if self._gauges is not None and urgency is not Urgency.DRAFT:  # nobody misses a draft
+            self._gauges.overloaded("shutdown" if self.closing else "budget")
         if self.closing:
             return OverloadedError("the server is shutting down", 1.0)
         return OverloadedError(

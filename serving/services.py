@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from asr.transcript import Reading
 from monitoring.record import Observer, Transport
+from monitoring.store import EventStore
 from serving.engine import Engine
 from serving.queries import Queries
+from serving.rates import RateLimiter
 from serving.recording import Ledger
+from serving.retention import AudioStore
 from serving.settings import Settings
+
+if TYPE_CHECKING:  # TODO(merge): search
+    from serving.search import Result, SearchIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the catalogue has for a query, and how long it took to say."""
+
+    results: tuple[Result, ...]
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request may need. ``observers`` get each `Record` and `Event`."""
+    """Everything a request may need. ``store`` and ``observers`` get each `Record`; observers each stored `Event`, too.
+
+    ``index`` is None for a server that only transcribes.
+    """
 
     settings: Settings
     engine: Engine
     queries: Queries
+    rates: RateLimiter
+    decoders: CapacityLimiter  # threads that decode audio
+    store: EventStore
+    audio: AudioStore | None = None  # clips that are kept; None without a folder for them
+    index: SearchIndex | None = None
     observers: tuple[Observer, ...] = ()
 
     @property
@@ -29,15 +56,22 @@ class Services:
         """Identity of the model that serves, ``name@digest``."""
         return self.engine.info.identity
 
+    async def find(self, readings: Sequence[Reading], count: int) -> Found:
+        """Items for what was read, best first; there must be an ``index``."""
+        assert self.index is not None
+        started = time.perf_counter()
+        results = await asyncio.to_thread(self.index.search, readings, count)
+        return Found(tuple(results), time.perf_counter() - started)
+
     def ledger(self, transport: Transport, connection: HTTPConnection) -> Ledger:
         """The record of a request, opened; its end hands it to the observers."""
         return Ledger(
-            self.observers,
+            (self.store.observe, *self.observers),
             transport,
             request_id=request_id(connection),
             model=self.model,
             key_id=key_id(connection),
-            session=connection.headers.get("x-session-id"),
+            session=connection.headers.get("x-session-id", "")[:64] or None,
         )
 
 

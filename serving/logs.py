@@ -1,0 +1,117 @@
+"""Logs, in which nothing that somebody said can stand: one JSON object a line, on stderr.
+
+    log = structlog.get_logger()
+    log.info("request", route="/v1/search", status=200)
+
+`serving.log_fields` says what may be logged. Of an exception the types and the places are kept, never messages or
+variables: messages quote what they choke on. Of other libraries' loggers the level and the place are kept, and the
+message where it is listed, too. `configure` is called once, where the program is composed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from typing import Any, Literal, TextIO, TypeAlias
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from serving.log_fields import EVENTS, OTHER, AllowList, place
+
+Format: TypeAlias = Literal["json", "console", "auto"]
+
+FRAMES = 30  # the innermost ones of a long traceback
+LEVELS = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
+
+
+def without_messages(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Processor: ``exc_info`` becomes ``error`` (type), ``causes`` (types) and ``frames``, the innermost last."""
+    given = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        line["error"] = type(error).__name__
+        line["frames"] = places(error)
+        if causes := [type(cause).__name__ for cause in _causes(error)]:
+            line["causes"] = causes
+    return line
+
+
+def places(error: BaseException) -> list[str]:
+    """``folder/file.py:line function`` of each frame that ``error`` came through, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    return [f"{place(frame.filename)}:{frame.lineno or 0} {frame.name}" for frame in frames]
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    pending = [error]
+    while pending and len(found) < FRAMES:
+        at = pending.pop(0)
+        inner = list(at.exceptions) if isinstance(at, BaseExceptionGroup) else []
+        cause = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+        for one in [*inner, *([] if cause is None else [cause])]:
+            if one is not error and one not in found:
+                found.append(one)
+                pending.append(one)
+    return found
+
+
+class _Foreign(logging.Handler):
+    """Takes the records of stdlib loggers: the level, the place, and the message if it is a listed one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        listed = isinstance(record.msg, str) and record.msg in EVENTS
+        level = next(name for number, name in LEVELS if record.levelno >= number)
+        getattr(structlog.get_logger(), level)(
+            record.msg if listed else OTHER,  # never getMessage(): arguments are values
+            logger=record.name,
+            where=f"{place(record.pathname)}:{record.lineno}",
+            exc_info=record.exc_info,
+        )
+
+
+def configure(stream: TextIO = sys.stderr, level: str = "info", form: Format = "auto") -> AllowList:
+    """Write all logs to ``stream`` from ``level`` on: JSON, or for people where ``auto`` finds a terminal.
+
+    The allow-list is returned for its count of what it kept out. Run uvicorn with ``log_config=None``, or it puts
+    its own handlers back.
+    """
+    for_people = form == "console" or (form == "auto" and stream.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    allow_list = AllowList()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if for_people
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            without_messages,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            allow_list,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_Foreign()], level=number, force=True)
+    logging.captureWarnings(True)
+    # Raw paths, and query strings: `serving.access_log` has route templates instead.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers, access.propagate = [], False
+    # Python's own hooks print messages and, of threads, what they ran.
+    sys.excepthook = lambda _kind, error, _trace: _uncaught(error)
+    threading.excepthook = lambda failed: _uncaught(failed.exc_value)
+    sys.unraisablehook = lambda failed: _uncaught(failed.exc_value)
+    return allow_list
+
+
+def _uncaught(error: BaseException | None) -> None:
+    if not isinstance(error, KeyboardInterrupt | SystemExit):
+        structlog.get_logger().critical("uncaught", exc_info=error)

@@ -1,7 +1,7 @@
 """Everything that stands around the routes, in the one order in which it works.
 
-From the outside in: headers and request id (so that every answer has them), CORS, one log line a request, the grace
-for refused bodies, the guard of servers without keys, and, last before the routes, what turns exceptions into
+From the outside in: headers and request id (so that every answer has them), CORS, the grace for refused bodies, one
+log line a request, the guard of servers without keys, and, last before the routes, what turns exceptions into
 answers (so that all of the above see an answer).
 """
 
@@ -21,6 +21,6 @@ def install(app: FastAPI, access: auth.Access, origins: Sequence[str] = ()) -> N
     allowed = headers.check_origins(origins)
     problems.install(app)  # each one added wraps those before
     auth.install(app, access, allowed)
-    app.add_middleware(LingerMiddleware)
     app.add_middleware(AccessLogMiddleware)
+    app.add_middleware(LingerMiddleware)
     headers.install(app, allowed)

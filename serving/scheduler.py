@@ -10,7 +10,8 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError, WorkerError
 from serving.jobs import Crash, Job, Result, Urgency
 
+USUAL_AUDIO_S = 3.0  # length of a clip, until clips have come
+USUAL_STEP = 0.05  # how fast that follows what comes
 HOTWORDS_S = 1.5  # what a list of phrases that was not seen before may take: its own decoder is made
 
 
@@ -73,6 +76,8 @@ class Scheduler:
         self._waiting: list[_Waiting] = []
         self._sequence = itertools.count()
         self._running: dict[int, float] = {}  # worker -> when it is expected to be free
+        self._places = 0  # clips that were let in and are not answered
+        self._usual_audio_s = USUAL_AUDIO_S
         self._arrived = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
         self.closing = False
@@ -100,11 +105,31 @@ class Scheduler:
         ahead += sum(max(0.0, free - now) for free in self._running.values())
         return ahead / len(self._workers)
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one clip whose bytes are still to come, held until it is answered.
+
+        Reading and decoding what will be refused is how a server drowns: so a request is refused before its body is
+        read if a clip of the usual length, behind all that have a place, could not be answered within the budget.
+        Raises OverloadedError.
+        """
+        coming = max(0, self._places - self.queued - self.busy)
+        usual_s = self._cost(self._usual_audio_s)
+        expected_s = self.expected_wait_s() + coming * usual_s / len(self._workers) + usual_s
+        if self.closing or (self._places > len(self._workers) and expected_s > self._budget_s):
+            raise self._refusal(expected_s, Urgency.CLIP)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
     async def submit(self, job: Job, urgency: Urgency = Urgency.CLIP) -> tuple[Result, float]:
         """The answer to ``job`` and the seconds it waited.
 
         Raises OverloadedError where the budget cannot be met, WorkerError where two workers died of it.
         """
+        self._usual_audio_s += USUAL_STEP * (job.audio_s - self._usual_audio_s)
         cost_s = self._cost(job.audio_s)
         extra_s = HOTWORDS_S if job.hearing.hotwords is not None else 0.0
         expected_s = self.expected_wait_s(urgency) + cost_s

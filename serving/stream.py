@@ -27,7 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from monitoring.record import Transport
 from serving.auth import Principal, require, subprotocol
-from serving.errors import ForbiddenError, SlowUploadError, TooLargeError
+from serving.errors import ForbiddenError, RateLimitedError, SlowUploadError, TooLargeError
 from serving.inbox import Inbox
 from serving.keys import Scope
 from serving.meter import Meter
@@ -101,8 +101,9 @@ class Conversation:
         while not self._session.over:
             try:
                 sent = await self._next()
-            except (ClosingError, SlowUploadError, TooLargeError):
-                await self._tell(self._session.finish())  # what it has said before still counts
+                self._count(sent)
+            except (ClosingError, SlowUploadError, TooLargeError, RateLimitedError):
+                await self._tell(self._session.finish())  # what was said before still counts
                 raise
             await self._take(sent)
 
@@ -125,14 +126,17 @@ class Conversation:
                 code="stream_idle",
             ) from None
 
+    def _count(self, sent: str | bytes) -> None:
+        """Audio costs its key, and shows that somebody is there."""
+        config = self._session.config
+        if isinstance(sent, str) or config is None or not sent:
+            return
+        self._meter.add(config.form.seconds(len(sent)))
+        self._utterances.received(len(sent))
+        self._idle_at = asyncio.get_running_loop().time() + self._services.settings.stream_idle_s
+
     async def _take(self, sent: str | bytes) -> None:
         config = self._session.config
-        if isinstance(sent, bytes):
-            if sent:
-                self._idle_at = asyncio.get_running_loop().time() + self._services.settings.stream_idle_s
-            self._utterances.received(len(sent))
-            if config is not None:
-                self._meter.add(config.form.seconds(len(sent)))
         await self._tell(self._session.take(sent))
         if config is None:
             self._configured()

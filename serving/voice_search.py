@@ -117,7 +117,7 @@ async def by_voice(
     request: Request, services: Shared, principal: Annotated[Principal, Depends(require(Scope.SEARCH))]
 ) -> VoiceResults:
     """A spoken query answered with items of the catalogue."""
-    with services.ledger(Transport.SEARCH, request) as ledger:
+    with services.ledger(Transport.SEARCH, request) as ledger, services.engine.scheduler.place():
         _need_catalog(services)
         upload = await clips.received(request, services, ledger)
         count = _count(upload)

@@ -182,7 +182,7 @@ def test_reset_starts_over(open_session: Callable[..., Session]) -> None:
 
 
 def test_the_client_says_when_an_utterance_is_over(open_session: Callable[..., Session]) -> None:
-    """Queries with 1.3 s between them: two utterances by default, one where 2 s of silence are asked for."""
+    """Queries with 1.3 s between them: two utterances as the model was tuned, one where 2 s of silence end it."""
     patient = {"endpoint": {"trailing_silence_ms": 2_000, "max_utterance_s": 10}}
     for rules, expected in (({}, 2), (patient, 1)):
         assert len(answers(converse(open_session(), config(**rules), DIALOGUE, EOF))) == expected

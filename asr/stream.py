@@ -17,10 +17,10 @@ from asr import audio
 from asr.assemble import Assembler
 from asr.decode import Hypothesis
 from asr.errors import OptionError
-from asr.frontend import Frontend, Segment, clip_stats
+from asr.frontend import Frontend, Segment, clip_stats, level_of_all
 from asr.hotwords import Hotwords
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
-from asr.vad import Segmenter, VadOptions, edge
+from asr.vad import Segmenter, VadOptions, answers, edge
 
 Samples = NDArray[np.float32]
 
@@ -194,9 +194,9 @@ class Stream:
         whole = count * self._frame_length
         frames, self._pending = self._pending[:whole], self._pending[whole:]
         self._kept = np.concatenate([self._kept, frames])
-        for start in range(0, whole, self._frame_length):
+        for probability in answers(self._score, frames.reshape(-1, self._frame_length)):
             self._position += self._frame_length
-            span = self._segmenter.push(self._score(frames[start : start + self._frame_length]))
+            span = self._segmenter.push(probability)
             yield from self._opened()
             yield from self._closed(span)
             if self._announced and self._partial_is_due():
@@ -224,7 +224,7 @@ class Stream:
         heard = self._cut(Span(before, self._outside(self._position) + self._edge))
         shift = self._edge - before
         local = Span(segment.span.start + shift, segment.span.end + shift)
-        clip = clip_stats(heard, [local], self._frontend.options)
+        clip = clip_stats(heard, [local], self._frontend.options, level_of_all([segment]))
         reason = None
         if self._outside(self._position) < self._frontend.options.min_duration_ms * SAMPLES_PER_MS:
             reason = NullReason.TOO_SHORT

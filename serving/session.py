@@ -7,7 +7,8 @@ they are for a thread. What they give is an iterator, to be taken to its end bef
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from asr.decode import Hypothesis
 from asr.frontend import Segment
@@ -17,7 +18,6 @@ from asr.transcript import SAMPLE_RATE_HZ, Transcript
 from serving.errors import InvalidParameterError
 from serving.jobs import Hearing
 from serving.pcm import PcmReader, Samples
-from serving.services import Find
 from serving.stream_messages import Answer, Command, StreamConfig, Told, parse
 
 PIECE = (
@@ -40,6 +40,9 @@ class _Impatient:
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
         return self._recogniser.draft(segment, hotwords) if self._wanted() else None
+
+
+Find = Callable[[Transcript], Sequence[Mapping[str, Any]]]  # blocks; "id", "title", "score" at least
 
 
 class Session:

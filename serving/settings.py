@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,4 +58,4 @@ class Settings(BaseSettings):
     state_folder: Path | None = None  # None: nothing is kept beyond the process
     retain_audio_days: float = Field(0.0, ge=0.0)  # 0: never, even where a client says retain=true
     log_level: str = "info"
-    log_format: str = "auto"  # json, console, or auto: console on a terminal
+    log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal

@@ -67,7 +67,8 @@ class Conversation:
         self._services = services
         self._principal = principal
         self._inbox = Inbox()
-        self._session = Session(services.engine.recogniser, services.find, self._waiting_s)
+        find = None if services.index is None else services.find_for_stream
+        self._session = Session(services.engine.recogniser, find, self._waiting_s)
         self._utterances = Utterances(self._ledger, services.queries)
         settings = services.settings
         self._meter = Meter(services.rates, principal.key_id, settings.max_stream_s)

@@ -48,7 +48,7 @@ class StreamConfig(_Strict):
     hotwords: tuple[str, ...] = Field((), strict=False)  # JSON has lists, which strict tuples refuse
     catalog: bool = False  # be biased to the catalogue, and search it
     endpoint: Endpoint = Endpoint()
-    session: Annotated[str, Field(min_length=1, max_length=128)] | None = (
+    session: Annotated[str, Field(min_length=1, max_length=64)] | None = (
         None  # the client's name of a sitting
     )
     single: bool = False  # one utterance and no more

@@ -138,6 +138,8 @@ async def _chunks(request: Request, limits: UploadLimits) -> AsyncIterator[bytes
     while True:
         wait_s = min(limits.stall_s, until - time.monotonic())
         try:
+            if wait_s <= 0.0:  # asyncio.timeout alone never ends what never waits
+                raise TimeoutError
             async with asyncio.timeout(wait_s):
                 chunk = await anext(stream, None)
         except TimeoutError:
@@ -250,4 +252,5 @@ def _text(data: bytes, what: str) -> str:
 def _bare(filename: str) -> str:
     """The last part of a path of either kind, without control characters: a name to guess a format by, no more."""
     bare = PureWindowsPath(PurePosixPath(filename).name).name
-    return "".join(letter for letter in bare if letter.isprintable())[:FILENAME_LENGTH]
+    shown = "".join(letter for letter in bare if letter.isprintable())
+    return "" if shown == ".." else shown[-FILENAME_LENGTH:]  # the end, which has the extension

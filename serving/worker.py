@@ -123,7 +123,7 @@ class _Opened:
         return _guarded(lambda: self._finish(log_probs))
 
     def _finish(self, log_probs: Sequence[LogProbs]) -> Result:
-        with self._stages("search"):
+        with self._stages("beam"):
             readings = [self._ears.search(rows, self._job.hearing.hotwords) for rows in log_probs]
         if self._prepared is None:
             return readings[0]

@@ -47,7 +47,7 @@ class EnergyVad:
     frame_length = 160
 
     def open(self) -> Scorer:
-        return lambda frame: float(np.sqrt(np.mean(frame**2)) > 10 ** (-50 / 20))
+        return lambda frames: (np.sqrt(np.mean(frames**2, axis=1)) > 10 ** (-50 / 20)).astype(np.float64)
 
 
 class FakeBundle:

@@ -249,7 +249,7 @@ def test_only_who_has_a_key_may_stream(start_server: Callable[..., Running], tmp
             client.send(DIALOGUE)
             assert finals(received(client)[0])
         assert server.record(request_id(client)).key_id is not None
-    with searching(server, lambda: []), streaming(server, {"catalog": True}, **browser) as client:
+    with searching(server, list), streaming(server, {"catalog": True}, **browser) as client:
         ((told,), code) = received(client)
     assert (told["code"], told["param"], code) == ("insufficient_permissions", "catalog", 1008)
 

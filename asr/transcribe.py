@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from asr import audio
 from asr import catalog as catalogs
+from asr.assemble import Assembler
 from asr.bundle import DEFAULT_MODEL, Bundle, LogProbs
-from asr.decode import BeamDecoder, DecoderOptions, Hypothesis, HypothesisWord
+from asr.decode import BeamDecoder, DecoderOptions, Hypothesis
 from asr.errors import MissingPackageError, OptionError
 from asr.frontend import Frontend, FrontendOptions, Segment
 from asr.g2p import GraphemeToPhone
@@ -23,7 +25,8 @@ from asr.hotwords import Hotwords
 from asr.lexicon import Pronunciation, read_lexicon
 from asr.lexicon_path import LexiconBestPath
 from asr.mixture import with_catalog
-from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Span, Transcript, Word
+from asr.stages import Stages
+from asr.transcript import SAMPLE_RATE_HZ, Transcript
 
 CACHED_LISTS = 4  # decoders kept for the last lists of hotwords; each has its own trie and language model
 
@@ -66,7 +69,9 @@ class Transcriber:
         self.frontend = frontend
         calibration = bundle.info.decoder.calibration
         # The fallback lists no second reading, so its words cannot be judged by their share among several.
-        self._calibration = calibration.alone() if isinstance(decoder, LexiconBestPath) else calibration
+        self.assemble = Assembler(
+            bundle.info, calibration.alone() if isinstance(decoder, LexiconBestPath) else calibration
+        )
         self._decoder = _Serial(decoder)
         self._biased = lru_cache(CACHED_LISTS)(lambda hotwords: _Serial((biased or _refuse)(hotwords)))
 
@@ -88,6 +93,18 @@ class Transcriber:
         `Bundle.load` and `asr.catalog.read` raise.
         """
         bundle = Bundle.load(model, precision=precision, device=device, threads=threads)
+        return cls.of(bundle, frontend=frontend, decoder=decoder, catalog=catalog)
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        *,
+        frontend: FrontendOptions | None = None,
+        decoder: DecoderOptions | None = None,
+        catalog: Path | None = None,
+    ) -> Transcriber:
+        """For a bundle that is loaded already: several may share one. See `load`."""
 
         def biased(hotwords: Hotwords) -> Decoder:
             return load_decoder(bundle, decoder, hotwords, catalog=catalog)
@@ -96,74 +113,62 @@ class Transcriber:
         return cls(bundle, Frontend(frontend or bundle.info.frontend), plain, biased)
 
     def transcribe(
-        self, clip: Clip, sample_rate_hz: int = SAMPLE_RATE_HZ, hotwords: Hotwords | None = None
+        self,
+        clip: Clip,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        hotwords: Hotwords | None = None,
+        stages: Stages | None = None,
     ) -> Transcript:
         """Transcribe a path, the bytes of an audio file, or an array at ``sample_rate_hz``.
 
         Arrays are float in [-1, 1] or integer, ``(n,)`` or ``(n, channels)``. The first call with a list of
         hotwords takes about half a second longer; the last few lists are kept. Raises AudioError for what
         cannot be read, OSError for what cannot be opened, and OptionError for a hotword that nobody can say.
+        ``stages``, where given, learns how long each stage took.
         """
-        samples = (
-            audio.from_samples(clip, sample_rate_hz) if isinstance(clip, np.ndarray) else audio.decode(clip)
-        )
-        prepared = self.frontend.prepare(samples)
-        readings = [(segment, self.recognise(segment, hotwords)) for segment in prepared.segments]
+        stages = stages or Stages()
+        with stages("decode"):
+            samples = (
+                audio.from_samples(clip, sample_rate_hz)
+                if isinstance(clip, np.ndarray)
+                else audio.decode(clip)
+            )
+        with stages("vad"):
+            prepared = self.frontend.prepare(samples)
+        readings = [(segment, self.recognise(segment, hotwords, stages)) for segment in prepared.segments]
         return self.assemble(readings, prepared.clip, prepared.null_reason)
 
-    def recognise(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis]:
+    def recognise(
+        self, segment: Segment, hotwords: Hotwords | None = None, stages: Stages | None = None
+    ) -> list[Hypothesis]:
         """Readings of one segment, best first; empty where nothing was said.
 
         One segment a call: int8 activations are scaled over the batch, so company would change a result.
         """
-        log_probs = self.bundle.log_probs([segment.samples])[0]
+        stages = stages or Stages()
+        with stages("model"):
+            log_probs = self.bundle.log_probs([segment.samples])[0]
+        with stages("beam"):
+            return self.search(log_probs, hotwords)
+
+    def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
+        """What an open utterance sounds like so far. None where there is no time for it: here there always is."""
+        return self.recognise(segment, hotwords)
+
+    def listening(self, options: FrontendOptions) -> Transcriber:
+        """This transcriber with another front end; network and decoders are shared."""
+        other = copy.copy(self)
+        other.frontend = Frontend(options)
+        return other
+
+    def search(self, log_probs: LogProbs, hotwords: Hotwords | None = None) -> list[Hypothesis]:
+        """Readings of one segment's log-probabilities (float32, ``(frames, tokens)``), best first."""
         decoder = self._decoder if hotwords is None else self._biased(hotwords)
         return decoder.decode(log_probs)
-
-    def assemble(
-        self,
-        readings: Sequence[tuple[Segment, list[Hypothesis]]],
-        clip: ClipStats,
-        reason: NullReason | None,
-    ) -> Transcript:
-        """One transcript from the readings of a clip's segments, with word times in the clip.
-
-        A segment heard with too little confidence is left out, as it would be in a stream; the clip is null
-        where nothing else was heard.
-        """
-        heard = [self._words(best, segment) for segment, best in readings if best]
-        minimum = self._calibration.minimum
-        words = tuple(word for segment in heard if mean_confidence(segment) >= minimum for word in segment)
-        confidence = self._calibration.text(
-            [word.confidence for word in words or [word for segment in heard for word in segment]]
-        )
-        if reason is None and not words:
-            # Where the model found no words at all, the detector had taken some other sound for speech.
-            reason = NullReason.LOW_CONFIDENCE if heard else NullReason.NO_SPEECH
-        identity, language = self.bundle.info.identity, self.bundle.info.language
-        if reason is not None:
-            return Transcript("", (), confidence, reason, clip, identity, language)
-        text = " ".join(word.text for word in words)
-        return Transcript(text, words, confidence, None, clip, identity, language, _alternatives(readings))
-
-    def _words(self, readings: Sequence[Hypothesis], segment: Segment) -> list[Word]:
-        sure = self._calibration.words(readings)
-        return [self._word(*pair, segment) for pair in zip(readings[0].words, sure, strict=True)]
-
-    def _word(self, word: HypothesisWord, confidence: float, segment: Segment) -> Word:
-        frame, span = self.bundle.info.frame_samples, segment.span
-        start = min(max(segment.first + word.start_frame * frame, span.start), span.end)
-        end = min(max(segment.first + word.end_frame * frame, span.start), span.end)
-        return Word(word.text, Span(start, end), confidence)
 
 
 def _refuse(hotwords: Hotwords) -> Decoder:
     raise OptionError(f"hotwords {', '.join(hotwords.phrases)!r}: this transcriber's decoder takes none")
-
-
-def mean_confidence(words: Sequence[Word]) -> float:
-    """Of a segment: the mean of its words', which the bundle's minimum is held against; 0 without words."""
-    return sum(word.confidence for word in words) / len(words) if words else 0.0
 
 
 def load_decoder(
@@ -218,9 +223,3 @@ def _pronounced(words: Sequence[str], bundle: Bundle, pronounce: Pronounce | Non
             raise OptionError(f"hotword {word!r} is not in the lexicon, and nobody can say it")
         added += [Pronunciation(word, tuple([column[name] for name in names])) for names in said]
     return added
-
-
-def _alternatives(readings: Sequence[tuple[Segment, list[Hypothesis]]]) -> tuple[str, ...]:
-    """Other readings of the clip: those of its only segment. Of several segments there would be a product."""
-    spoken = [hypotheses for _, hypotheses in readings if hypotheses]
-    return tuple(hypothesis.text for hypothesis in spoken[0][1:]) if len(spoken) == 1 else ()

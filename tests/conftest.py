@@ -1,6 +1,7 @@
 """In CI nothing is skipped for want of a tool: a skip whose reason begins with "needs " is a failure there.
 
 Everywhere else such a test skips, so the suite passes on a machine without flite, espeak-ng or ffmpeg.
+Fixtures that several files share: the transcriber, and running servers (``serving_app.py``).
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
 from asr.bundle import available
 from asr.transcribe import Transcriber
+
+if TYPE_CHECKING:  # it needs the extra ``serve``, which most tests do without
+    from serving_app import Running
 
 # A test is never timed: a busy machine is no failure.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -64,9 +70,31 @@ def transcriber() -> Transcriber:
     return Transcriber.load()
 
 
+def _running(**settings: Any) -> Any:
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
+    from serving_app import running
+
+    return running(**settings)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    """A server of the shipped model, without keys, for the whole session: leave it as it was."""
+    with _running() as serving:
+        yield serving
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., Running]]:
+    """Starts servers of a test's own: ``start_server(max_clip_s=2.0)``. Each takes about two seconds."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(_running(**settings))
+
+
 @pytest.fixture
 def serve() -> Generator[Callable[..., str], None, None]:
-    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve(app) -> base address``."""
+    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve(app) -> address``."""
     import uvicorn
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []

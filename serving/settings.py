@@ -1,0 +1,61 @@
+"""What an operator may choose. Read once, at the composition root: flags of ``serve`` over ``VOICESEARCH_*`` over it.
+
+Every limit that keeps one client from spending what others need stands here, with its unit in its name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from asr.bundle import DEFAULT_MODEL
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Settings of one server."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOICESEARCH_", frozen=True, extra="forbid", protected_namespaces=()
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65_535)
+    wyoming_port: int | None = Field(None, ge=0, le=65_535)
+    insecure: bool = False  # answer on other addresses than loopback without keys
+    keys: Path | None = None  # database of API keys; absent: loopback only, no keys
+    allowed_origins: tuple[str, ...] = ()  # web pages of others that may call (CORS)
+
+    model: str = DEFAULT_MODEL
+    model_aliases: tuple[str, ...] = ()  # other names that clients may ask for it by, such as whisper-1
+    device: str = "cpu"
+    workers: int = Field(default_factory=usable_cores, ge=1, le=256)  # processes, one inference thread each
+    catalogs: tuple[str, ...] = ("books", "cafe")  # names of shipped ones, or files; none: no search
+    catalog_weight: float = Field(0.5, gt=0.0, lt=1.0)
+
+    latency_budget_ms: int = Field(
+        300, ge=20, le=60_000
+    )  # queue and inference; more than that is refused early
+    max_clip_s: float = Field(60.0, gt=0.0, le=3_600.0)
+    max_upload_bytes: int = Field(25 << 20, ge=1_024)  # OpenAI's limit
+    upload_timeout_s: float = Field(30.0, gt=0.0)
+    upload_stall_s: float = Field(5.0, gt=0.0)  # without a byte
+    max_streams: int = Field(64, ge=0)
+    stream_idle_s: float = Field(30.0, gt=0.0)
+    max_stream_s: float = Field(600.0, gt=0.0)
+    audio_s_per_minute: float = Field(1_800.0, gt=0.0)  # of each key
+    drain_s: float = Field(10.0, ge=0.0)  # how long a shutdown waits for what was accepted
+
+    store: str | None = None  # URL of the event store; None: SQLite in state_folder
+    state_folder: Path | None = None  # None: nothing is kept beyond the process
+    retain_audio_days: float = Field(0.0, ge=0.0)  # 0: never, even where a client says retain=true
+    log_level: str = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal

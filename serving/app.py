@@ -65,7 +65,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     for module in (health, models, transcriptions, voice_search, events, stream, docs):
         app.include_router(module.router)
     metrics = exposition.install(app)
-    middleware.install(app, access, settings.allowed_origins)
+    middleware.install(app, access, metrics, settings.allowed_origins)
     return app
 
 
@@ -75,7 +75,7 @@ async def _services(
     """Everything that the routes share, started; ``stack`` stops it, the engine first."""
     store = await asyncio.to_thread(EventStore.open, _store_url(settings, stack))
     stack.push_async_callback(asyncio.to_thread, store.close)
-    spec = WorkerSpec(settings.model, settings.device)
+    spec = WorkerSpec(settings.model, settings.device, None, settings.log_level, settings.log_format)
     engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
     stack.push_async_callback(engine.close, settings.drain_s)
     streams = Streams(settings.max_streams)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from asr.commands.command import version
 from monitoring.record import Observer
-from serving import auth, headers, health, models, problems, retention, transcriptions
+from serving import auth, documented, headers, health, models, problems, retention, transcriptions
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
@@ -54,6 +54,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (health.router, models.router, transcriptions.router):
         app.include_router(router)
+    documented.install(app)
     problems.install(app)
     auth.install(app, access, settings.allowed_origins)
     app.add_middleware(LingerMiddleware)

@@ -18,6 +18,7 @@ from serving.jobs import WorkerSpec
 from serving.linger import LingerMiddleware
 from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
+from serving.sandbox import Sandbox
 from serving.services import Services
 from serving.settings import Settings
 
@@ -33,6 +34,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spec = WorkerSpec(settings.model, settings.device)
         engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
+        sandbox = Sandbox()
         audio = retention.store(settings.state_folder, settings.retain_audio_days)
         app.state.services = Services(
             settings,
@@ -40,6 +42,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
             Queries(),
             _rates(settings),
             CapacityLimiter(settings.workers),
+            sandbox,
             audio,
             tuple(observers),
         )
@@ -50,6 +53,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
             if purging is not None:
                 purging.cancel()
             await engine.close(settings.drain_s)
+            sandbox.close()
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in (health.router, models.router, transcriptions.router):

@@ -15,6 +15,7 @@ from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.retention import AudioStore
+from serving.sandbox import Sandbox
 from serving.settings import Settings
 
 
@@ -27,6 +28,7 @@ class Services:
     queries: Queries
     rates: RateLimiter
     decoders: CapacityLimiter  # threads that decode audio
+    containers: Sandbox  # what they leave to FFmpeg
     audio: AudioStore | None  # clips that are kept; None without a folder for them
     observers: tuple[Observer, ...] = ()
 

@@ -74,13 +74,15 @@ class Services:
 
     def ledger(self, transport: Transport, connection: HTTPConnection) -> Ledger:
         """The record of a request, opened; its end hands it to the observers."""
+        ledger = self.unnamed_ledger(transport, request_id(connection))
+        ledger.key_id = key_id(connection)
+        ledger.session = connection.headers.get("x-session-id", "")[:64] or None
+        return ledger
+
+    def unnamed_ledger(self, transport: Transport, request_id: str) -> Ledger:
+        """The record of a request that came without a key and without headers."""
         return Ledger(
-            (self.store.observe, *self.observers),
-            transport,
-            request_id=request_id(connection),
-            model=self.model,
-            key_id=key_id(connection),
-            session=connection.headers.get("x-session-id", "")[:64] or None,
+            (self.store.observe, *self.observers), transport, request_id=request_id, model=self.model
         )
 
 

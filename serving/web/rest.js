@@ -1,0 +1,40 @@
+// Requests to the service that are not the stream: a JSON body out, a JSON body in, or a Problem.
+
+import { Problem, problemOf } from "./problem.js";
+import { apiKey, session } from "./session.js";
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @param {RequestInit} options
+ * @returns {Promise<any>}
+ */
+export async function post(path, body, options = {}) {
+  const headers = { ...identity(), "Content-Type": "application/json" };
+  const response = await request(path, { method: "POST", headers, body: JSON.stringify(body), ...options });
+  return response.json();
+}
+
+/** Why the service would not open a stream: a plain request is told, where a WebSocket learns nothing but "closed". */
+export async function reasonForRefusal() {
+  await request("/v1/models", { headers: identity() });
+  return new Problem("overloaded");
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
+async function request(path, options) {
+  const response = await fetch(path, options).catch(() => {
+    throw new Problem("lost");
+  });
+  if (!response.ok) throw problemOf(response.status, response.headers.get("Retry-After"));
+  return response;
+}
+
+/** @returns {Record<string, string>} */
+function identity() {
+  const key = apiKey();
+  return { "X-Session-Id": session(), ...(key && { Authorization: `Bearer ${key}` }) };
+}

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from asr.commands.command import version
 from monitoring.record import Observer
 from monitoring.store import EventStore
-from serving import access_log, auth, docs, events, headers, health, problems, voice_search
+from serving import access_log, auth, docs, events, headers, health, pages, problems, voice_search
 from serving.auth import Access
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
@@ -40,7 +40,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
             yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (health, voice_search, events, docs):
+    for module in (health, voice_search, events, docs, pages):
         app.include_router(module.router)
     problems.install(app)
     auth.install(app, access, settings.allowed_origins)

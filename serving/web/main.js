@@ -99,17 +99,16 @@ document.addEventListener("keydown", (event) => {
 
 /**
  * @param {string} text
- * @param {import("./stream.js").Item[] | undefined} items absent where there is no catalogue
+ * @param {import("./stream.js").Item[]} items
  */
 function showAnswer(text, items) {
   const { id } = /** @type {{id: string}} */ (query);
-  showResults(items ?? [], (item) => {
+  showResults(items, (item) => {
     void send("click", id, { item_id: item.id });
     announce(`${CHOSEN}: ${item.title}`);
   });
   setState("answered");
-  at("results").hidden = items === undefined;
-  announce(items === undefined ? text : `${text}. ${found(items.length)}`);
+  announce(`${text}. ${found(items.length)}`);
 }
 
 at("again").addEventListener("click", sayAgain);
@@ -162,8 +161,7 @@ at("typing").addEventListener("submit", async (event) => {
   setState("thinking");
   meter.show("thinking");
   try {
-    const body = { query: text, session: session(), ...(before && { after: before.id }) };
-    const answer = await post("/v1/search/text", body);
+    const answer = await post("/v1/search/text", { query: text, session: session() });
     if (asked !== turn) return;
     rest();
     query = { id: answer.query_id, spoken: false };

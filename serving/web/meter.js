@@ -2,8 +2,10 @@
 
 const TICKS = 96; // around the ring, mirrored left and right
 const HALF = TICKS / 2;
-const QUIETEST_DBFS = -60; // drawn as nothing
-const LOUDEST_DBFS = -12; // drawn in full; speech close to a microphone peaks about here
+const QUIETEST_DBFS = -58; // drawn as nothing
+const LOUDEST_DBFS = -8; // drawn in full; speech close to a microphone peaks a little below
+const CURVE = 1.6; // above 1: what is loud stands out from what is not
+const DOT = 0.012; // of a tick, where there is no sound; a share of the canvas
 const ATTACK = 0.5; // share of the way to a louder level in one frame, and to a quieter one: meters rise fast
 const DECAY = 0.12;
 
@@ -46,7 +48,8 @@ export function createMeter(canvas) {
   return {
     /** @param {number} levelDbfs */
     level(levelDbfs) {
-      target = Math.min(1, Math.max(0, (levelDbfs - QUIETEST_DBFS) / (LOUDEST_DBFS - QUIETEST_DBFS)));
+      const share = (levelDbfs - QUIETEST_DBFS) / (LOUDEST_DBFS - QUIETEST_DBFS);
+      target = Math.min(1, Math.max(0, share)) ** CURVE;
     },
     /** @param {Mode} next */
     show(next) {
@@ -77,7 +80,7 @@ function draw(pen, levels, wave) {
     const level = Math.max(levels[age] * (1 - 0.45 * (age / HALF)), 0.25 * swell);
     const angle = (tick / TICKS) * 2 * Math.PI - Math.PI / 2;
     const [x, y] = [Math.cos(angle), Math.sin(angle)];
-    const outer = inner + reach * level;
+    const outer = inner + Math.max(DOT * size, reach * level);
     pen.globalAlpha = Math.min(1, 0.28 + 1.4 * level);
     pen.beginPath();
     pen.moveTo(size / 2 + x * inner, size / 2 + y * inner);

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {"insecure" | "unsupported" | "refused" | "absent" | "in_use" | "unplugged" |
- *           "key" | "forbidden" | "limited" | "overloaded" | "lost" | "failed"} Kind
+ *           "key" | "forbidden" | "no_catalog" | "limited" | "overloaded" | "lost" | "failed"} Kind
  */
 
 export class Problem extends Error {
@@ -26,6 +26,7 @@ export function problemOf(status, retryAfter = null) {
   const seconds = Math.ceil(Number(retryAfter)) || null;
   if (status === 401) return new Problem("key");
   if (status === 403) return new Problem("forbidden");
+  if (status === 404) return new Problem("no_catalog"); // of the addresses that the page asks, only a search
   if (status === 429) return new Problem("limited", seconds);
   if (status === 503) return new Problem("overloaded", seconds);
   return new Problem("failed");

@@ -1,7 +1,7 @@
 // Requests to the service that are not the stream: a JSON body out, a JSON body in, or a Problem.
 
 import { Problem, problemOf } from "./problem.js";
-import { apiKey, session } from "./session.js";
+import { apiKey } from "./session.js";
 
 /**
  * @param {string} path
@@ -10,15 +10,18 @@ import { apiKey, session } from "./session.js";
  * @returns {Promise<any>}
  */
 export async function post(path, body, options = {}) {
-  const headers = { ...identity(), "Content-Type": "application/json" };
+  const headers = { ...authorization(), "Content-Type": "application/json" };
   const response = await request(path, { method: "POST", headers, body: JSON.stringify(body), ...options });
   return response.json();
 }
 
-/** Why the service would not open a stream: a plain request is told, where a WebSocket learns nothing but "closed". */
+/**
+ * Why the service would not open a stream: a plain request is told, where a WebSocket learns nothing but "closed".
+ * @returns {Promise<Problem>}
+ */
 export async function reasonForRefusal() {
-  await request("/v1/models", { headers: identity() });
-  return new Problem("overloaded");
+  await request("/v1/models", { headers: authorization() });
+  return new Problem(apiKey() ? "forbidden" : "lost");
 }
 
 /**
@@ -34,7 +37,7 @@ async function request(path, options) {
 }
 
 /** @returns {Record<string, string>} */
-function identity() {
+function authorization() {
   const key = apiKey();
-  return { "X-Session-Id": session(), ...(key && { Authorization: `Bearer ${key}` }) };
+  return key ? { Authorization: `Bearer ${key}` } : {};
 }

@@ -29,7 +29,7 @@ function card(item, onChoose) {
   const text = element("span", "");
   const facets = facetLine(item.facets ?? {});
   text.append(element("span", "title", item.title), ...(facets ? [element("span", "facets", facets)] : []));
-  const tile = element("span", `tile tone-${tone(item.title)}`, Array.from(item.title)[0].toUpperCase());
+  const tile = element("span", `tile tone-${tone(item.title)}`, initial(item.title));
   tile.setAttribute("aria-hidden", "true");
   button.append(tile, text, mark());
   button.addEventListener("click", () => {
@@ -46,12 +46,22 @@ function card(item, onChoose) {
 
 /** @param {Record<string, unknown>} facets */
 function facetLine(facets) {
-  const leading = LEADING.filter((name) => name in facets).map((name) => String(facets[name]));
-  const others = Object.entries(facets)
-    .filter(([name]) => !LEADING.includes(name))
-    .map(([name, value]) => (typeof value === "string" ? value : `${name} ${[value].flat().join(", ")}`));
-  return [...leading, ...others].join(" · ");
+  const others = Object.keys(facets).filter((name) => !LEADING.includes(name));
+  return [...LEADING.filter((name) => name in facets), ...others].map((name) => said(name, facets[name])).join(" · ");
 }
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function said(name, value) {
+  if (name === "year") return Number(value) < 0 ? `${-Number(value)} BC` : String(value);
+  // Words speak for themselves; a number needs its name.
+  return typeof value === "number" ? `${name} ${value}` : [value].flat().join(", ");
+}
+
+/** @param {string} title filed as a library does: without its article */
+const initial = (title) => Array.from(title.replace(/^(the|an?) /i, ""))[0]?.toUpperCase() ?? "";
 
 /** @param {string} title the same title has the same ground */
 const tone = (title) => Array.from(title).reduce((sum, letter) => sum + letter.codePointAt(0), 0) % TONES;

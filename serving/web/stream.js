@@ -10,8 +10,11 @@ const NORMAL_CLOSURE = 1_000;
 
 /** @type {Record<string, number>} codes of the protocol's errors, as the status that REST has for them */
 const STATUS = {
-  authentication_required: 401, invalid_api_key: 401, key_required: 401, insufficient_scope: 403,
-  rate_limit_exceeded: 429, overloaded: 503, too_many_streams: 503, shutting_down: 503,
+  invalid_api_key: 401,
+  insufficient_permissions: 403,
+  catalog_not_available: 404,
+  rate_limit_exceeded: 429,
+  overloaded: 503,
 };
 
 /**
@@ -32,7 +35,7 @@ const STATUS = {
  * @property {number} confidence
  * @property {string} query_id
  * @property {"no_speech" | "too_quiet" | "too_short" | "low_confidence" | null} [null_reason]
- * @property {Item[]} [results] absent where the server has no catalogue
+ * @property {Item[]} results
  *
  * @typedef {object} Listener
  * @property {() => void} started speech has begun

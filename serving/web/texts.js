@@ -81,6 +81,10 @@ export const NOTICES = {
     detail: "Its operator made it for something else. Another key may do.",
     key: true,
   },
+  no_catalog: {
+    title: "There is nothing to search here",
+    detail: "This server was started without a catalogue.",
+  },
   limited: { title: "That was a lot in a short time", detail: "This key has used up its share for now.", again: true },
   overloaded: {
     title: "The server is busy",

@@ -102,11 +102,12 @@ document.addEventListener("keydown", (event) => {
  * @param {import("./stream.js").Item[]} items
  */
 function showAnswer(text, items) {
-  const { id } = /** @type {{id: string}} */ (query);
+  const { id, spoken } = /** @type {{id: string, spoken: boolean}} */ (query);
   showResults(items, (item) => {
     void send("click", id, { item_id: item.id });
     announce(`${CHOSEN}: ${item.title}`);
   });
+  at("again").hidden = !spoken;
   setState("answered");
   announce(`${text}. ${found(items.length)}`);
 }
@@ -115,7 +116,7 @@ at("again").addEventListener("click", sayAgain);
 at("notice-again").addEventListener("click", sayAgain);
 
 function sayAgain() {
-  if (query !== null) void send("redo", query.id);
+  if (query?.spoken) void send("redo", query.id);
   at("microphone").focus();
   speak();
 }

@@ -116,7 +116,7 @@ export const CHOSEN = "Chosen";
 
 /** @param {number} count */
 export const found = (count) => {
-  if (count === 0) return "Nothing in the catalogue sounds like that";
+  if (count === 0) return "Nothing in the catalogue is like that. Try other words.";
   return count === 1 ? "One result" : `${count} results`;
 };
 

@@ -29,7 +29,7 @@ function speak() {
   turn++;
   query = null;
   field.value = "";
-  showResults([], () => {});
+  showResults([], "", () => {});
   setState("asking");
   utterance = listen({
     open() {
@@ -103,7 +103,7 @@ document.addEventListener("keydown", (event) => {
  */
 function showAnswer(text, items) {
   const { id, spoken } = /** @type {{id: string, spoken: boolean}} */ (query);
-  showResults(items, (item) => {
+  showResults(items, text, (item) => {
     void send("click", id, { item_id: item.id });
     announce(`${CHOSEN}: ${item.title}`);
   });

@@ -1,42 +1,45 @@
 // What was found, as cards to choose from.
 
+import { describe } from "./facets.js";
 import { found } from "./texts.js";
+import { at } from "./view.js";
 
 const TONES = 5; // grounds of a tile, in answer.css
-const LEADING = ["author", "year"]; // facets that come first, without their name
 
 /** @typedef {import("./stream.js").Item} Item */
 
 /**
  * @param {Item[]} items best first
+ * @param {string} query what they were found for
  * @param {(item: Item) => void} onChoose
  */
-export function showResults(items, onChoose) {
-  const title = /** @type {HTMLElement} */ (document.querySelector("#results-title"));
-  const list = /** @type {HTMLElement} */ (document.querySelector("#cards"));
-  title.textContent = found(items.length);
-  list.replaceChildren(...items.map((item) => card(item, onChoose)));
+export function showResults(items, query, onChoose) {
+  at("results-title").textContent = found(items.length);
+  at("cards").replaceChildren(...items.map((item) => card(item, query, onChoose)));
 }
 
 /**
  * @param {Item} item
+ * @param {string} query
  * @param {(item: Item) => void} onChoose
  */
-function card(item, onChoose) {
+function card(item, query, onChoose) {
   const button = element("button", "card");
   button.setAttribute("type", "button");
   button.setAttribute("aria-pressed", "false");
   const text = element("span", "");
-  const facets = facetLine(item.facets ?? {});
-  text.append(element("span", "title", item.title), ...(facets ? [element("span", "facets", facets)] : []));
+  const { asked, line } = describe(item.facets ?? {}, query);
+  text.append(element("span", "title", item.title));
+  if (asked.length > 0) text.append(element("span", "asked", asked.join(" · ")));
+  if (line) text.append(element("span", "facets", line));
   const tile = element("span", `tile tone-${tone(item.title)}`, initial(item.title));
   tile.setAttribute("aria-hidden", "true");
-  button.append(tile, text, mark());
+  button.append(tile, text, /** @type {HTMLTemplateElement} */ (at("chosen")).content.cloneNode(true));
   button.addEventListener("click", () => {
     if (button.getAttribute("aria-pressed") === "true") return;
-    button.parentElement?.parentElement
-      ?.querySelectorAll(".card")
-      .forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+    for (const other of at("cards").querySelectorAll(".card")) {
+      other.setAttribute("aria-pressed", String(other === button));
+    }
     onChoose(item);
   });
   const row = element("li", "");
@@ -44,32 +47,11 @@ function card(item, onChoose) {
   return row;
 }
 
-/** @param {Record<string, unknown>} facets */
-function facetLine(facets) {
-  const others = Object.keys(facets).filter((name) => !LEADING.includes(name));
-  return [...LEADING.filter((name) => name in facets), ...others].map((name) => said(name, facets[name])).join(" · ");
-}
-
-/**
- * @param {string} name
- * @param {unknown} value
- */
-function said(name, value) {
-  if (name === "year") return Number(value) < 0 ? `${-Number(value)} BC` : String(value);
-  // Words speak for themselves; a number needs its name.
-  return typeof value === "number" ? `${name} ${value}` : [value].flat().join(", ");
-}
-
 /** @param {string} title filed as a library does: without its article */
 const initial = (title) => Array.from(title.replace(/^(the|an?) /i, ""))[0]?.toUpperCase() ?? "";
 
 /** @param {string} title the same title has the same ground */
-const tone = (title) => Array.from(title).reduce((sum, letter) => sum + letter.codePointAt(0), 0) % TONES;
-
-function mark() {
-  const template = /** @type {HTMLTemplateElement} */ (document.querySelector("#chosen"));
-  return template.content.cloneNode(true);
-}
+const tone = (title) => Array.from(title).reduce((sum, letter) => sum + Number(letter.codePointAt(0)), 0) % TONES;
 
 /**
  * @param {string} name

@@ -17,9 +17,9 @@ export const HINTS = {
  * @property {string} detail
  * @property {boolean} [again] whether trying again may help
  * @property {boolean} [key] whether a key may help
- *
- * @type {Record<string, Notice>} by null reason or kind of problem
  */
+
+/** By null reason or kind of problem. @type {Record<string, Notice>} */
 export const NOTICES = {
   no_speech: {
     title: "I heard nothing",

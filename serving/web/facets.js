@@ -16,8 +16,8 @@ export function describe(facets, query) {
   const choices = names.filter((name) => !LEADING.includes(name) && [facets[name]].flat().length > 1);
   const facts = names.filter((name) => !choices.includes(name)).map((name) => said(name, facets[name]));
   const asked = choices.flatMap((name) => mentioned([facets[name]].flat().map(String), query));
-  const line = facts.length === 0 && choices.length > 0 ? `Choice of ${choices.join(", ")}` : facts.join(" · ");
-  return { asked, line };
+  if (facts.length === 0 && asked.length === 0 && choices.length > 0) facts.push(`Choice of ${choices.join(", ")}`);
+  return { asked, line: facts.join(" · ") };
 }
 
 /**

@@ -35,7 +35,7 @@ class AccessLogMiddleware:
             await self.app(scope, receive, send)
             return
         started = self.clock()
-        status, received = NOT_ANSWERED, 0
+        status, received, ended = NOT_ANSWERED, 0, None
 
         async def count() -> Message:
             nonlocal received
@@ -44,11 +44,13 @@ class AccessLogMiddleware:
             return message
 
         async def watch(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "websocket.accept":
                 status = SWITCHING_PROTOCOLS
             elif message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                ended = self.clock()  # what is done after the answer is nobody's waiting time
             await send(message)
 
         state = scope.setdefault("state", {})
@@ -66,7 +68,7 @@ class AccessLogMiddleware:
                     route=getattr(scope.get("route"), "path", UNMATCHED),
                     method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
                     status=status,
-                    duration_ms=round(1_000 * (self.clock() - started), 1),
+                    duration_ms=round(1_000 * ((ended or self.clock()) - started), 1),
                     bytes=received,
                     key_id=None if principal is None else principal.key_id,
                     **state.get(STATE, {}),

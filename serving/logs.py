@@ -41,8 +41,8 @@ def without_messages(_logger: WrappedLogger, _method: str, line: EventDict) -> E
 
 def places(error: BaseException) -> list[str]:
     """``folder/file.py:line function`` of each frame that ``error`` came through, the innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
-    return [f"{place(frame.filename)}:{frame.lineno or 0} {frame.name}" for frame in frames]
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return [f"{place(code.co_filename)}:{line} {code.co_name}" for code, line in frames[-FRAMES:]]
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -76,8 +76,8 @@ class _Foreign(logging.Handler):
 def configure(stream: TextIO = sys.stderr, level: str = "info", form: Format = "auto") -> AllowList:
     """Write all logs to ``stream`` from ``level`` on: JSON, or for people where ``auto`` finds a terminal.
 
-    The allow-list is returned for its count of what it kept out. Run uvicorn with ``log_config=None``, or it puts
-    its own handlers back.
+    The allow-list is returned for its count of what it kept out. Run uvicorn with ``log_config=None`` and
+    ``access_log=False``, or it puts its own handlers back.
     """
     for_people = form == "console" or (form == "auto" and stream.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]

@@ -138,6 +138,8 @@ async def _chunks(request: Request, limits: UploadLimits) -> AsyncIterator[bytes
     while True:
         wait_s = min(limits.stall_s, until - time.monotonic())
         try:
+            if wait_s <= 0.0:  # asyncio.timeout alone never ends what never waits
+                raise TimeoutError
             async with asyncio.timeout(wait_s):
                 chunk = await anext(stream, None)
         except TimeoutError:

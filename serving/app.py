@@ -19,6 +19,7 @@ from serving import (
     health,
     middleware,
     models,
+    pages,
     startup,
     stream,
     transcriptions,
@@ -48,7 +49,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
                 yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (health, models, transcriptions, voice_search, events, stream, docs):
+    for module in (health, models, transcriptions, voice_search, events, stream, docs, pages):
         app.include_router(module.router)
     documented.install(app)
     metrics = exposition.install(app)

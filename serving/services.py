@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from anyio import CapacityLimiter
 from fastapi import Depends
@@ -20,13 +20,12 @@ from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.retention import AudioStore
+from serving.sandbox import Sandbox
+from serving.search import Result, SearchIndex
 from serving.settings import Settings
 from serving.streams import Streams
 
 STREAM_RESULTS = 10
-
-if TYPE_CHECKING:  # TODO(merge): search
-    from serving.search import Result, SearchIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Services:
     queries: Queries
     rates: RateLimiter
     decoders: CapacityLimiter  # threads that decode audio
+    containers: Sandbox  # what they leave to FFmpeg
     streams: Streams
     store: EventStore
     audio: AudioStore | None = None  # clips that are kept; None without a folder for them

@@ -57,5 +57,5 @@ class Settings(BaseSettings):
     store: str | None = None  # URL of the event store; None: SQLite in state_folder
     state_folder: Path | None = None  # None: nothing is kept beyond the process
     retain_audio_days: float = Field(0.0, ge=0.0)  # 0: never, even where a client says retain=true
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal

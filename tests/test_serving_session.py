@@ -23,7 +23,6 @@ from asr.transcript import NullReason, Transcript
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-
 from serving.errors import InvalidParameterError, OverloadedError
 from serving.jobs import Hearing
 from serving.session import Session

@@ -38,7 +38,7 @@ _PEOPLE = (
     "composer",
     "narrator",
 )  # facets that are asked for by surname
-_HEARD = 0.5  # likeness above which sounds count as heard; below it anything is like anything
+_HEARD = 0.65  # likeness above which sounds count as heard; below it anything is like anything
 
 
 class NothingFound(StrEnum):

@@ -20,7 +20,7 @@ from asr.errors import OptionError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Span
 
 SETTLING_MS = 100  # of silence that a detector hears before what is padded around speech
-AT_ONCE = 1000  # frames given to a scorer, however long the clip: what it makes of them stays small
+AT_ONCE = 256  # frames given to a scorer: what it makes of them fits a cache, without a page fault
 LONGEST_SPEECH_S = 3600.0  # the longest clip that `asr.audio` takes; what a model can hold is far less
 
 Samples = NDArray[np.float32]
@@ -129,6 +129,11 @@ class Segmenter:
         if self._start is None:
             return None
         return max(self._floor, self._start * self._frame_length - self._pad)
+
+    @property
+    def silent_since(self) -> int | None:
+        """First sample of the silence that may end the open span, or None while somebody speaks."""
+        return None if self._silence is None else self._silence * self._frame_length
 
     def push(self, probability: float) -> Span | None:
         """Take the next frame's probability; return the span that it closes, if it closes one."""

@@ -125,16 +125,17 @@ class _Listener:
         scales = np.array(self._scales(levels_db), dtype=np.float32)
         pcm = (frames * scales[:, None]).clip(-32768.0, 32767.0).astype("<i2").tobytes()
         pieces = [pcm[at : at + 2 * FRAME] for at in range(0, len(pcm), 2 * FRAME)]
-        votes = np.array(
-            [[says(piece, SAMPLE_RATE_HZ, FRAME) for piece in pieces] for says in self._detectors]
-        )
+        votes = [[says(piece, SAMPLE_RATE_HZ, FRAME) for piece in pieces] for says in self._detectors]
+        shares = np.array([sum(modes) for modes in zip(*votes, strict=True)]) / len(votes)
         # Near-silence is kept from `Steadiness`: hiss that sets in after it would count as a change.
         heard = np.array(levels_db) > self._rules.FLOOR_DBFS
         heard[heard] = ~self._steadiness(frames[heard])
-        recent = np.concatenate([self._recent, votes.sum(axis=0) / len(votes) * heard])
-        self._recent = recent[len(frames) :]
-        last = np.arange(self._rules.SMOOTHING)[:, None] + np.arange(len(frames))
-        return np.asarray(recent[last].mean(axis=0))
+        recent = np.concatenate([self._recent, shares * heard])
+        self._recent = recent[len(shares) :]
+        # One frame after the other, oldest first: rounding must not depend on how many there are.
+        smoothing = self._rules.SMOOTHING
+        total = sum((recent[at : at + len(shares)] for at in range(smoothing)), start=np.zeros(len(shares)))
+        return np.asarray(total / smoothing)
 
     def _scales(self, levels_db: list[float]) -> list[float]:
         """For each frame the factor from [-1, 1] to 16 bits, and as far above as the follower raises it."""

@@ -18,7 +18,7 @@ from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError
 from serving.jobs import ClipJob, Heard, Hearing, Samples, SegmentJob, Urgency, WorkerSpec
 from serving.process import WorkerProcess
-from serving.scheduler import Scheduler
+from serving.scheduler import Gauges, Scheduler
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,9 @@ class Engine:
         self._workers = workers
 
     @classmethod
-    async def start(cls, spec: WorkerSpec, workers: int, budget_s: float) -> Engine:
+    async def start(
+        cls, spec: WorkerSpec, workers: int, budget_s: float, gauges: Gauges | None = None
+    ) -> Engine:
         """Load the model into ``workers`` processes and wait until all are warm.
 
         Raises BundleError, DeviceError, CatalogError as `Transcriber.load` does, and WorkerError.
@@ -60,7 +62,7 @@ class Engine:
             await asyncio.gather(*(process.close() for process in processes))
             raise
         timings = [timing for worker in ready for timing in worker.timings]
-        scheduler = Scheduler(processes, CostModel(timings), Grouping.measured(timings), budget_s)
+        scheduler = Scheduler(processes, CostModel(timings), Grouping.measured(timings), budget_s, gauges)
         scheduler.start()
         return cls(info, Assembler(info, ready[0].calibration), processes, scheduler)
 

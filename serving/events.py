@@ -12,9 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from monitoring.errors import StoreUnavailableError
 from monitoring.record import Event, EventType
 from serving.auth import Principal, require
+from serving.documented import refusals
 from serving.errors import InvalidParameterError, NotFoundError, OverloadedError
 from serving.keys import Scope
-from serving.openapi import documented
 from serving.services import Services, Shared
 from serving.uploads import UploadLimits, read_model
 
@@ -61,7 +61,7 @@ class Acknowledged(BaseModel):
 
 @router.post(
     "/v1/events",
-    responses=documented(400, 401, 403, 404, 408, 413, 415, 503),
+    responses=refusals(400, 401, 403, 404, 408, 413, 415, 503),
     openapi_extra={
         "requestBody": {
             "required": True,

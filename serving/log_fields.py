@@ -116,12 +116,13 @@ class AllowList:
 
 def caller() -> str:
     """``folder/file.py:line`` of who called the logger: the innermost frame that is neither structlog's nor ours."""
-    for frame in reversed(traceback.extract_stack()):
-        if "structlog" not in Path(frame.filename).parts and frame.filename != __file__:
-            return f"{place(frame.filename)}:{frame.lineno or 0}"
+    for frame, line in traceback.walk_stack(None):
+        filename = frame.f_code.co_filename
+        if "structlog" not in Path(filename).parts and filename != __file__:
+            return f"{place(filename)}:{line}"
     return "unknown:0"
 
 
 def place(filename: str) -> str:
     """``folder/file.py``: enough to find a source file, without where it is installed."""
-    return "/".join(Path(filename).parts[-2:])
+    return re.sub(r"[^\w./<>-]", "_", "/".join(Path(filename).parts[-2:]))

@@ -10,21 +10,49 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from asr.transcript import Reading, Transcript
 from monitoring.record import Transport
+from serving import clips
+from serving.access_log import annotate
 from serving.auth import Principal, require
+from serving.disconnect import unless_gone
+from serving.documented import refusals
 from serving.errors import InvalidParameterError, NotFoundError
-from serving.intake import UPLOADED_CLIP, Clip, receive_clip
 from serving.jobs import Hearing
 from serving.keys import Scope
-from serving.openapi import documented
+from serving.openai.document import PROPERTIES
 from serving.recording import Ledger
 from serving.services import Services, Shared
-from serving.uploads import UploadLimits, read_model
+from serving.uploads import Upload, UploadLimits, read_model
 
 router = APIRouter(tags=["search"])
 
 DEFAULT_RESULTS, MOST_RESULTS = 10, 50
 LONGEST_QUERY = 500  # characters; longer is no query
+LONGEST_SESSION = 64
 BODY = UploadLimits(total_bytes=16 << 10)
+
+SPOKEN_QUERY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": PROPERTIES["file"],
+                        "k": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": MOST_RESULTS,
+                            "default": DEFAULT_RESULTS,
+                        },
+                        "session": {"type": "string", "maxLength": LONGEST_SESSION},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 class Item(BaseModel):
@@ -76,25 +104,36 @@ class TypedQuery(BaseModel):
 
     query: str = Field(min_length=1, max_length=LONGEST_QUERY)
     k: int = Field(DEFAULT_RESULTS, ge=1, le=MOST_RESULTS, description="how many results")
-    session: str | None = Field(None, max_length=64, description="opaque name of a sitting, the client's own")
+    session: str | None = Field(
+        None, max_length=LONGEST_SESSION, description="opaque name of a sitting, the client's own"
+    )
 
 
 @router.post(
     "/v1/search",
-    responses=documented(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
-    openapi_extra=UPLOADED_CLIP,
+    responses=refusals(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
+    openapi_extra=SPOKEN_QUERY,
 )
 async def by_voice(
     request: Request, services: Shared, principal: Annotated[Principal, Depends(require(Scope.SEARCH))]
 ) -> VoiceResults:
-    """A spoken query (multipart: ``file``; optional ``k``, ``session``) answered with items of the catalogue."""
-    with services.ledger(Transport.SEARCH, request) as ledger:
+    """A spoken query answered with items of the catalogue."""
+    with services.ledger(Transport.SEARCH, request) as ledger, services.engine.scheduler.place():
         _need_catalog(services)
-        clip = await receive_clip(request, services, ledger)
-        count = _count(clip)
-        transcript = ledger.heard(await services.engine.transcribe(clip.samples, Hearing(catalog=True)))
+        upload = await clips.received(request, services, ledger)
+        count = _count(upload)
+        ledger.session = _session(upload) or ledger.session
+        transcript = await unless_gone(request, _heard(upload, services, ledger))
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, transcript.readings, count)
+        annotate(
+            request,
+            query_id=ledger.query_id,
+            model=services.model,
+            audio_s=round(transcript.clip.duration_s, 3),
+            null_reason=transcript.null_reason,
+            n_results=len(results),
+        )
         return VoiceResults(
             query_id=ledger.query_id or "",
             transcript=heard_text(transcript),
@@ -105,7 +144,7 @@ async def by_voice(
 
 @router.post(
     "/v1/search/text",
-    responses=documented(400, 401, 403, 404, 408, 413, 415),
+    responses=refusals(400, 401, 403, 404, 408, 413, 415),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -124,6 +163,7 @@ async def by_text(
         ledger.text = asked.query
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, (Reading(asked.query, 1.0),), asked.k)
+        annotate(request, query_id=ledger.query_id, n_results=len(results))
         return Results(query_id=ledger.query_id or "", results=results, model=services.model)
 
 
@@ -137,8 +177,23 @@ def heard_text(transcript: Transcript) -> HeardText:
     )
 
 
-def _count(clip: Clip) -> int:
-    text = clip.upload.value("k")
+async def _heard(upload: Upload, services: Services, ledger: Ledger) -> Transcript:
+    samples = await clips.decoded(upload, services, ledger)
+    return ledger.heard(await services.engine.transcribe(samples, Hearing(catalog=True)))
+
+
+def _session(upload: Upload) -> str | None:
+    """An opaque name of a sitting, as long as it is one."""
+    session = upload.value("session")
+    if session is not None and len(session) > LONGEST_SESSION:
+        raise InvalidParameterError(
+            f"session has {len(session)} characters; at most {LONGEST_SESSION}", param="session"
+        )
+    return session
+
+
+def _count(upload: Upload) -> int:
+    text = upload.value("k")
     if text is None:
         return DEFAULT_RESULTS
     if not text.isdecimal() or not 1 <= int(text[:4]) <= MOST_RESULTS:
@@ -161,11 +216,5 @@ async def _found(services: Services, ledger: Ledger, readings: Sequence[Reading]
     """Items for what was read, best first; the ledger learns which."""
     found = await services.find(readings, count)
     ledger.took({"search": found.took_s})
-    ledger.results = tuple(result.item.id for result in found.results)
-    return [
-        Item(
-            score=round(result.score, 4),
-            **{name: value for name, value in result.item.as_dict().items() if name in Item.model_fields},
-        )
-        for result in found.results
-    ]
+    ledger.results = tuple(result["id"] for result in found.results)
+    return [Item(**result) for result in found.results]

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ import websockets.sync.client
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from asr.transcript import NullReason
 from monitoring.record import Outcome, Transport
@@ -355,10 +357,53 @@ def test_auto_writes_json_where_no_person_looks(stream: io.StringIO) -> None:
     assert lines(stream)[0]["port"] == 8_000
 
 
+class Gone(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        """Fails."""
+        raise BrokenPipeError(text)
+
+
+def test_a_log_that_cannot_be_written_ends_no_request(stream: io.StringIO, serve: Callable[..., str]) -> None:
+    """Whether the reader has gone or the stream was closed."""
+    stream.close()
+    for gone in (Gone(), stream):
+        configure(gone, "debug", "json")
+        assert httpx.post(f"{serve(app())}/v1/full").status_code == 503
+
+
 def test_importing_changes_nothing() -> None:
-    """No handler, no hook before ``configure`` is called."""
-    assert sys.excepthook is sys.__excepthook__
-    assert not structlog.is_configured()
+    """No handler and no hook before ``configure`` is called."""
+    program = (
+        "import logging, sys, threading; import serving.logs, structlog\n"
+        "assert sys.excepthook is sys.__excepthook__ and threading.excepthook is threading.__excepthook__\n"
+        "assert not structlog.is_configured() and not logging.getLogger().handlers"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_duration_ends_with_the_answer(stream: io.StringIO) -> None:
+    """What a middleware around it does with a refused body after that is not in it."""
+    json_logs(stream)
+    now = 100.0
+
+    async def answers(_scope: Scope, _receive: Receive, send: Send) -> None:
+        nonlocal now
+        now += 0.25
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def receive() -> Message:
+        raise AssertionError("nobody reads")
+
+    async def lingers(message: Message) -> None:
+        nonlocal now
+        now += 2.0 if message["type"] == "http.response.body" else 0.0
+
+    middleware = AccessLogMiddleware(answers, clock=lambda: now)
+    asyncio.run(middleware({"type": "http", "method": "GET", "headers": []}, receive, lingers))
+    assert [line["duration_ms"] for line in requests(stream, 1)] == [250.0]
 
 
 def test_the_lists_hold_what_records_hold() -> None:

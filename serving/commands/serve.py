@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
 from pydantic import ValidationError
 
 from asr import bundle
@@ -20,6 +20,7 @@ from asr.errors import OptionError
 from monitoring.errors import MonitoringError
 from serving import logs
 from serving.app import create_app
+from serving.listening import server
 from serving.settings import Settings
 
 # Flags that carry a setting of the same name; what is not given comes from VOICESEARCH_* or the default.
@@ -84,18 +85,12 @@ def run(args: Namespace) -> int:
     settings = settings_of(args)
     logs.configure(level=settings.log_level, form=settings.log_format)
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=round(settings.drain_s) + 1,
-        ws_max_size=1 << 20,
-    )
-    server = _Announcing(config, settings)
     listener = _listen(settings)
+    running = server(app, settings, on_ready=_announce)
+    # uvicorn raises the signal again when it has shut down: a stop that was asked for is no failure.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     try:
-        server.run(sockets=[listener])
+        running.run(sockets=[listener])
     except SystemExit:  # uvicorn's way to say that the app could not start
         failure = getattr(app.state, "failure", None)
         if isinstance(failure, MonitoringError):
@@ -118,25 +113,12 @@ def _listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-class _Announcing(uvicorn.Server):
-    """Says where it is when it is ready, for people; programs ask /readyz."""
-
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
-        super().__init__(config)
-        self._settings = settings
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, then the announcement."""
-        await super().startup(sockets)
-        if not self.started or not sockets:
-            return
-        host, port = sockets[0].getsockname()[:2]
-        structlog.get_logger().info("ready", host=host, port=port, model=self._settings.model)
-        if sys.stderr.isatty():
-            shown = "localhost" if host in ("127.0.0.1", "::1") else host
-            say(
-                f"Speak to it: http://{shown}:{port}/   Its API: http://{shown}:{port}/docs   Stop it: Ctrl+C"
-            )
+def _announce(host: str, port: int, model: str) -> None:
+    """For people; programs ask /readyz."""
+    structlog.get_logger().info("ready", host=host, port=port, model=model)
+    if sys.stderr.isatty():
+        shown = "localhost" if host in ("127.0.0.1", "::1") else host
+        say(f"Speak to it: http://{shown}:{port}/   Its API: http://{shown}:{port}/docs   Stop it: Ctrl+C")
 
 
 COMMAND = Command("serve", "answer over HTTP, WebSocket and Wyoming", add_arguments, run)

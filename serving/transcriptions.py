@@ -1,0 +1,107 @@
+"""``POST /v1/audio/transcriptions``: a clip in, its text out, as OpenAI's clients expect it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Request, Response
+
+from asr.commands.formats import srt, txt, vtt
+from asr.transcript import Transcript
+from monitoring.record import Transport
+from serving import clips
+from serving.access_log import annotate
+from serving.auth import require
+from serving.disconnect import unless_gone
+from serving.documented import refusals
+from serving.keys import Scope
+from serving.models import names
+from serving.openai.answers import Transcription, VerboseTranscription, plain, verbose
+from serving.openai.document import ANSWERS, FORM
+from serving.openai.events import MEDIA_TYPE, events, without_unasked
+from serving.openai.form import Form
+from serving.openai.parameters import Format, Wanted, wanted
+from serving.recording import Ledger
+from serving.services import Services, Shared
+from serving.uploads import Upload
+
+TEXTS = {
+    Format.TEXT: (txt, "text/plain"),
+    Format.SRT: (srt, "application/x-subrip"),
+    Format.VTT: (vtt, "text/vtt"),
+}
+PLAIN_NAME = re.compile(r"[\w.\[\]-]{1,64}", re.ASCII)
+LISTED = 20  # ignored parameters, at most
+
+router = APIRouter(tags=["transcriptions"], dependencies=[Depends(require(Scope.TRANSCRIBE))])
+
+
+@router.post(
+    "/v1/audio/transcriptions",
+    response_model=Transcription | VerboseTranscription,
+    responses=ANSWERS | refusals(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
+    openapi_extra=FORM,
+)
+async def transcribe(request: Request, services: Shared) -> Response:
+    """Turn a clip into text."""
+    with services.ledger(Transport.REST, request) as ledger, services.engine.scheduler.place():
+        upload = await clips.received(request, services, ledger)
+        form = Form(upload.fields)
+        asked = wanted(form, services.engine.info, names(services))
+        ledger.fields_missing = tuple(
+            field
+            for field, given in (("session", ledger.session), ("language", form.text("language")))
+            if given is None
+        )
+        transcript = await unless_gone(request, _heard(upload, asked, services, ledger))
+        annotate(
+            request,
+            model=transcript.model,
+            audio_s=round(transcript.clip.duration_s, 3),
+            null_reason=transcript.null_reason,
+        )
+        answer = _written(transcript, asked)
+        answer.headers["X-Model"] = transcript.model
+        if transcript.null_reason is not None:
+            answer.headers["X-Null-Reason"] = transcript.null_reason
+        if ignored := _listed([*asked.ignored, *request.query_params]):
+            answer.headers["X-Ignored-Parameters"] = ignored
+        if ledger.key_id is not None:
+            answer.headers.update(services.rates.allowance(ledger.key_id).headers())
+        kept_until = await _kept(upload, asked, services, ledger.request_id)
+        answer.headers["X-Audio-Retained"] = "false" if kept_until is None else "true"
+        if kept_until is not None:
+            answer.headers["X-Audio-Retained-Until"] = kept_until.isoformat(timespec="seconds")
+        return answer
+
+
+async def _heard(upload: Upload, asked: Wanted, services: Services, ledger: Ledger) -> Transcript:
+    samples = await clips.decoded(upload, services, ledger)
+    return ledger.heard(await services.engine.transcribe(samples, asked.hearing))
+
+
+async def _kept(upload: Upload, asked: Wanted, services: Services, request_id: str) -> datetime | None:
+    if not asked.retain or services.audio is None:
+        return None
+    return await to_thread.run_sync(services.audio.keep, request_id, upload.file, datetime.now(UTC))
+
+
+def _written(transcript: Transcript, asked: Wanted) -> Response:
+    if asked.stream:
+        return Response(events(transcript, logprobs=asked.logprobs), media_type=MEDIA_TYPE)
+    if asked.format in TEXTS:
+        write, media_type = TEXTS[asked.format]
+        return Response(write(transcript), media_type=f"{media_type}; charset=utf-8")
+    answer = (
+        verbose(transcript, words=asked.words, segments=asked.segments)
+        if asked.format is Format.VERBOSE_JSON
+        else plain(transcript, logprobs=asked.logprobs)
+    )
+    return Response(without_unasked(answer), media_type="application/json")
+
+
+def _listed(names: list[str]) -> str:
+    """Names for a header: clients choose them, so they may be anything."""
+    return ", ".join(dict.fromkeys(name if PLAIN_NAME.fullmatch(name) else "?" for name in names[:LISTED]))

@@ -44,7 +44,11 @@ Distance = Callable[[str, str], float]  # how unlike two texts sound, from 0 to 
 
 
 class Again(StrEnum):
-    """In which way a query was asked again; the label ``kind`` of ``redo_total``, but for TYPED."""
+    """In which way a query was asked again; the label ``kind`` of ``redo_total``, but for TYPED.
+
+    REPEAT and REPHRASE say how the two texts compare. What was said is known to nobody: the same words, misheard
+    twice, look rephrased.
+    """
 
     EXPLICIT = "explicit"  # the client says so
     REPEAT = "repeat"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import UTC, datetime
 
@@ -26,6 +27,8 @@ from serving.openai.parameters import Format, Wanted, wanted
 from serving.recording import Ledger
 from serving.services import Services, Shared
 from serving.uploads import Upload
+
+LOG = logging.getLogger(__name__)
 
 TEXTS = {
     Format.TEXT: (txt, "text/plain"),
@@ -85,7 +88,11 @@ async def _heard(upload: Upload, asked: Wanted, services: Services, ledger: Ledg
 async def _kept(upload: Upload, asked: Wanted, services: Services, request_id: str) -> datetime | None:
     if not asked.retain or services.audio is None:
         return None
-    return await to_thread.run_sync(services.audio.keep, request_id, upload.file, datetime.now(UTC))
+    try:
+        return await to_thread.run_sync(services.audio.keep, request_id, upload.file, datetime.now(UTC))
+    except OSError as error:  # who asked has an answer all the same
+        LOG.error("audio was not kept", exc_info=error)
+        return None
 
 
 def _written(transcript: Transcript, asked: Wanted) -> Response:

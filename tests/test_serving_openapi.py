@@ -20,12 +20,11 @@ import pytest
 pytest.importorskip("schemathesis", reason="needs the extra test")
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from serving_app import Running  # after the skips
+from serving_app import SAMPLES, Running  # after the skips
 
 from monitoring.record import Outcome
 from serving.keys import KeyStore, Scope
 
-SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 EXAMPLES = 30  # of each operation and kind
 
 # Left to itself nearly every request would end at the name of the model. Only what is a string already is replaced, so

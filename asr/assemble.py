@@ -8,7 +8,7 @@ from asr.bundle import BundleInfo
 from asr.confidence import Calibration
 from asr.decode import Hypothesis, HypothesisWord
 from asr.frontend import Segment
-from asr.transcript import ClipStats, NullReason, Span, Transcript, Word
+from asr.transcript import ClipStats, NullReason, Reading, Span, Transcript, Word
 
 Readings = Sequence[
     tuple[Segment, list[Hypothesis]]
@@ -29,11 +29,13 @@ class Assembler:
         A segment heard with too little confidence is left out, as it would be in a stream; the clip is null
         where nothing else was heard.
         """
-        heard = [self._words(best, segment) for segment, best in readings if best]
-        minimum = self.calibration.minimum
-        words = tuple(word for segment in heard if mean_confidence(segment) >= minimum for word in segment)
+        heard = [
+            (hypotheses, self._words(hypotheses, segment)) for segment, hypotheses in readings if hypotheses
+        ]
+        kept = [each for each in heard if mean_confidence(each[1]) >= self.calibration.minimum]
+        words = tuple(word for _, segment in kept for word in segment)
         confidence = self.calibration.text(
-            [word.confidence for word in words or [word for segment in heard for word in segment]]
+            [word.confidence for _, segment in kept or heard for word in segment]
         )
         if reason is None and not words:
             # Where the model found no words at all, the detector had taken some other sound for speech.
@@ -42,7 +44,9 @@ class Assembler:
         if reason is not None:
             return Transcript("", (), confidence, reason, clip, identity, language)
         text = " ".join(word.text for word in words)
-        return Transcript(text, words, confidence, None, clip, identity, language, _alternatives(readings))
+        return Transcript(
+            text, words, confidence, None, clip, identity, language, _readings([each for each, _ in kept])
+        )
 
     def _words(self, readings: Sequence[Hypothesis], segment: Segment) -> list[Word]:
         sure = self.calibration.words(readings)
@@ -60,7 +64,20 @@ def mean_confidence(words: Sequence[Word]) -> float:
     return sum(word.confidence for word in words) / len(words) if words else 0.0
 
 
-def _alternatives(readings: Readings) -> tuple[str, ...]:
-    """Other readings of the clip: those of its only segment. Of several segments there would be a product."""
-    spoken = [hypotheses for _, hypotheses in readings if hypotheses]
-    return tuple(hypothesis.text for hypothesis in spoken[0][1:]) if len(spoken) == 1 else ()
+def _readings(segments: Sequence[Sequence[Hypothesis]]) -> tuple[Reading, ...]:
+    """Readings of the whole clip: the best of every segment, then the likeliest of all ways to combine the others.
+
+    As many as the segment with the most has. What the likeliest few begin with is among the likeliest few of what
+    came before, so no more need be kept from segment to segment.
+    """
+    found = {"": 1.0}
+    for hypotheses in segments:
+        joined: dict[str, float] = {}
+        for before, probability in found.items():
+            for hypothesis in hypotheses:
+                text = f"{before} {hypothesis.text}".lstrip()
+                joined[text] = joined.get(text, 0.0) + probability * hypothesis.posterior
+        best, *others = joined
+        others.sort(key=lambda text: -joined[text])
+        found = {text: joined[text] for text in (best, *others[: max(map(len, segments)) - 1])}
+    return tuple(Reading(text, probability) for text, probability in found.items())

@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from asr.catalog import DEFAULT_WEIGHT, Contents
 from asr.errors import OptionError
@@ -72,7 +73,13 @@ _MEAN_COUNT = (
 _BITS = 63  # of a key in `asr.ngram`: the more words, the shorter their n-grams
 _ORDERS = (5, 4, 3, 2)
 
+# What is no letter with an accent, so that its accent could be dropped.
+_LETTERS = str.maketrans(
+    {"’": "'", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe"}
+)
+
 Pronounce = Callable[[str], Sequence[tuple[str, ...]]]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +107,24 @@ class Carrier:
 
 def spoken(text: str) -> str:
     """A written text as words of a-z and inner apostrophes: accents dropped, numbers and & spelled out."""
-    plain = unicodedata.normalize("NFKD", text.replace("’", "'")).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
     plain = spell_out(plain.lower().replace("&", " and ").replace("%", " percent "))
     return " ".join(_WORD.findall(plain))
 
 
 def read_items(path: Path) -> list[Item]:
     """Items of a JSON lines file. Raises OptionError naming the line that is none."""
+    return read_rows(path, item)
+
+
+def read_rows(path: Path, make: Callable[[dict[str, Any]], Row]) -> list[Row]:
+    """What ``make`` makes of the items of a JSON lines file. Raises OptionError naming the line that is none."""
     items = []
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    items.append(_item(json.loads(line)))
+                    items.append(make(json.loads(line)))
                 except (KeyError, TypeError, AttributeError, ValueError) as error:
                     raise OptionError(
                         f"{path}, line {number}: expected an object with id, title and, optional, aliases, "
@@ -123,7 +135,8 @@ def read_items(path: Path) -> list[Item]:
     return items
 
 
-def _item(values: dict[str, object]) -> Item:
+def item(values: dict[str, Any]) -> Item:
+    """The item that a row describes. Raises KeyError, TypeError or ValueError where it describes none."""
     names = [spoken(_text(name)) for name in (values["title"], *_list(values.get("aliases", [])))]
     if not all(names):
         raise ValueError("a title or alias has no letters or digits")

@@ -18,6 +18,7 @@ from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command, version
 from asr.errors import AsrError
 
 GROUP = "voicesearch.commands"
+EXTRAS = {"serving": "serve", "monitoring": "monitor"}
 INTERRUPTED = 130  # 128 + SIGINT and 128 + SIGPIPE: what a shell reports of a program that they end
 BROKEN_PIPE = 141
 
@@ -95,6 +96,10 @@ def _add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], command: Co
 
 
 def _extra(entry: metadata.EntryPoint) -> str:
-    """What to install for a verb: an extra is named after the package above ``commands`` that needs it."""
+    """What to install for a verb: the extra of the package above ``commands``, named after it unless listed."""
     package = entry.module.split(".commands")[0].rsplit(".", 1)[-1]
-    return f"{entry.dist.name if entry.dist else DISTRIBUTION}[{package}]"
+    return f"{entry.dist.name if entry.dist else DISTRIBUTION}[{EXTRAS.get(package, package)}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

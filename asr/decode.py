@@ -272,7 +272,7 @@ def path_phones(path: Sequence[int], bounds: Sequence[int], log_probs: LogProbs)
         if at == len(path) or path[at] != path[start]:
             if path[start] != BLANK:
                 first, last = bounds[start], bounds[at]
-                peak = float(log_probs[first:last, path[start]].max())
+                peak = max(log_probs[first:last, path[start]].tolist())
                 phones.append(Phone(path[start], first, last, min(1.0, math.exp(peak))))
             start = at
     return tuple(phones)

@@ -110,7 +110,8 @@ class Frontend:
             self.segment(padded[span.start : span.end], span.start - silence, whole)
             for span in find_speech(self.vad, padded, self.options.vad_options)
         ]
-        clip = clip_stats(samples, [segment.span for segment in found], self.options)
+        spans = [segment.span for segment in found]
+        clip = clip_stats(samples, spans, self.options, level_of_all(found))
         loud = tuple(segment for segment in found if self.is_loud(segment))
         reason = self._null_reason(samples, found, loud)
         return Prepared(() if reason else loud, clip, reason)
@@ -161,14 +162,24 @@ def gain_for(level_dbfs: float, options: FrontendOptions) -> float:
     return min(max(wanted, options.min_gain_db), options.max_gain_db)
 
 
-def clip_stats(samples: Samples, spans: list[Span], options: FrontendOptions) -> ClipStats:
-    """Statistics of a clip before any gain; ``spans`` are its speech, in order."""
+def level_of_all(segments: Sequence[Segment]) -> float | None:
+    """Active speech level of all speech of a clip, where one segment holds it and nothing else: else None."""
+    if len(segments) != 1 or len(segments[0].samples) != len(segments[0].span):
+        return None
+    return segments[0].level_dbfs
+
+
+def clip_stats(
+    samples: Samples, spans: list[Span], options: FrontendOptions, level_dbfs: float | None = None
+) -> ClipStats:
+    """Statistics of a clip before any gain; ``spans`` are its speech, in order, and ``level_dbfs`` their active
+    speech level, where that is known."""
     duration_s = len(samples) / SAMPLE_RATE_HZ
     clipped = loudness.clipped_ratio(samples)
     if not spans:
         return ClipStats(duration_s, None, 0.0, None, clipped, 0.0, duration_s, 0.0)
     speech = np.concatenate([samples[span.start : span.end] for span in spans])
-    level = loudness.active_speech_level(speech)
+    level = loudness.active_speech_level(speech) if level_dbfs is None else level_dbfs
     return ClipStats(
         duration_s=duration_s,
         level_dbfs=level,

@@ -8,6 +8,7 @@ Levels are dBFS: 0 dB is the RMS of a full-scale square wave.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ MARGIN_DB = 15.9
 THRESHOLD_BITS = 20  # thresholds 2**-20 .. 2**-1 of full scale: -120 .. -6 dBFS
 LIMITER_KNEE = 0.891  # -1 dBFS: below it the limiter is the identity
 DITHER_DBFS = -75.0  # the middle of the floors that training adds, about 50 dB under the speech
+LONGEST_KEPT_NOISE = 2**19  # samples, 33 s: all powers of two up to it take 4 MB
 CLIPPED = 0.999  # of full scale: 16-bit full scale is 32767 / 32768 = 0.99997
 
 
@@ -44,11 +46,11 @@ def active_speech_level(samples: Samples) -> float:
     if blocks == 0 or energy == 0.0:
         return rms_dbfs(samples)
     rectified = np.abs(samples[: blocks * SAMPLES_PER_MS]).reshape(blocks, SAMPLES_PER_MS).mean(axis=1)
-    envelope = np.convolve(rectified, _envelope_response())[:blocks]
+    held = _held(np.convolve(rectified, _envelope_response())[:blocks])
     previous: tuple[float, float] | None = None  # (level, margin) at the next lower threshold
     for bit in range(THRESHOLD_BITS, 0, -1):
         threshold = 2.0**-bit
-        active = _active_blocks(envelope, threshold)
+        active = int(np.count_nonzero(held >= threshold))  # blocks
         if active == 0:
             break
         level = _decibels(energy / (active * SAMPLES_PER_MS))
@@ -83,8 +85,10 @@ def dither(samples: Samples) -> Samples:
     No room is digitally silent, and the logarithm of zero is like nothing that a model has heard: a file padded with
     zeros would be heard otherwise than one padded with a quiet room. Kaldi dithers for the same reason.
     """
-    noise = np.random.default_rng(0).standard_normal(len(samples), dtype=np.float32)
-    return samples + noise * np.float32(10.0 ** (DITHER_DBFS / 20.0))
+    power_of_two = 1 << len(samples).bit_length()
+    if power_of_two > LONGEST_KEPT_NOISE:
+        return samples + _noise(len(samples))
+    return samples + _kept_noise(power_of_two)[: len(samples)]
 
 
 def clipped_ratio(samples: Samples) -> float:
@@ -101,11 +105,27 @@ def _envelope_response() -> NDArray[np.float64]:
     return np.asarray(response / response.sum())
 
 
-def _active_blocks(envelope: NDArray[np.float64], threshold: float) -> int:
-    """Blocks at or above ``threshold`` or within the hangover after one."""
-    index = np.arange(len(envelope))
-    last = np.maximum.accumulate(np.where(envelope >= threshold, index, -HANGOVER_MS - 1))
-    return int(np.count_nonzero(index - last <= HANGOVER_MS))
+def _held(envelope: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest value of each block of 1 ms and the hangover before it: active is where that reaches a threshold."""
+    width = 1  # blocks that each value is the largest of: doubled as long as it fits
+    while width <= HANGOVER_MS:
+        step = min(width, HANGOVER_MS + 1 - width)
+        envelope = np.concatenate([envelope[:step], np.maximum(envelope[step:], envelope[:-step])])
+        width += step
+    return envelope
+
+
+@cache
+def _kept_noise(length: int) -> Samples:
+    """`_noise`, kept: drawing it takes longer than the rest of the levelling."""
+    noise = _noise(length)
+    noise.setflags(write=False)
+    return noise
+
+
+def _noise(length: int) -> Samples:
+    noise = np.random.default_rng(0).standard_normal(length, dtype=np.float32)
+    return noise * np.float32(10.0 ** (DITHER_DBFS / 20.0))
 
 
 def _decibels(power: float) -> float:

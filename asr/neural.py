@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from asr.errors import BundleDigestError, BundleError
 from asr.transcript import SAMPLES_PER_MS
-from asr.vad import Samples, Scorer
+from asr.vad import Samples, Scorer, one_by_one
 
 CARD = "vad.json"
 FORMAT = 1
@@ -51,7 +51,7 @@ class NeuralVad:
             probability, state = run(None, {"audio": frame, "state": state})
             return float(probability[0])
 
-        return score
+        return one_by_one(score)
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """What a scorer answers to all frames of a clip (float32, ``(n,)``), within 1e-5, much

@@ -10,7 +10,7 @@ import onnxruntime
 
 from asr.errors import MissingPackageError
 from asr.transcript import SAMPLE_RATE_HZ
-from asr.vad import Samples, Scorer
+from asr.vad import Samples, Scorer, one_by_one
 
 
 class SileroVad:
@@ -39,7 +39,7 @@ class SileroVad:
             context = window[:, -self.CONTEXT :]
             return float(probability[0, 0])
 
-        return score
+        return one_by_one(score)
 
 
 def _model_file() -> Path:

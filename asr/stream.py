@@ -6,6 +6,7 @@ end and decoder of whole clips: the final texts are those that `Transcriber.tran
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,10 +17,10 @@ from asr import audio
 from asr.assemble import Assembler
 from asr.decode import Hypothesis
 from asr.errors import OptionError
-from asr.frontend import Frontend, Segment, clip_stats
+from asr.frontend import Frontend, Segment, clip_stats, level_of_all
 from asr.hotwords import Hotwords
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, NullReason, Span, Transcript
-from asr.vad import Segmenter, VadOptions, edge
+from asr.vad import Segmenter, VadOptions, answers, edge
 
 Samples = NDArray[np.float32]
 
@@ -147,74 +148,83 @@ class Stream:
         Only 16 kHz is streamed: resampling pieces on their own would leave seams. Raises OptionError for
         another rate and AudioError for samples that are not finite.
         """
+        return list(self.hear(samples, sample_rate_hz))
+
+    def finish(self) -> list[Event]:
+        """The stream is over: the events of what was still open. A stream without speech ends in one null, whose
+        statistics are those of its last two seconds. Nothing more can be fed until `reset`.
+        """
+        return list(self.end())
+
+    def hear(self, samples: NDArray[Any], sample_rate_hz: int = SAMPLE_RATE_HZ) -> Iterator[Event]:
+        """`feed`, each event as soon as it is decided: a `SpeechStopped` comes before its text is looked for.
+
+        Every event has to be taken before the next samples are given, or the stream `reset`.
+        """
         assert not self._finished, "feed after finish; call reset first"
         if sample_rate_hz != SAMPLE_RATE_HZ:
             raise OptionError(f"sample_rate_hz is {sample_rate_hz}; a stream takes {SAMPLE_RATE_HZ}")
         new = audio.from_samples(samples, SAMPLE_RATE_HZ)
         self._fed += len(new)
         self._pending = np.concatenate([self._pending, new])
-        events = self._frames(len(self._pending) // self._frame_length)
+        yield from self._frames(len(self._pending) // self._frame_length)
         if self._segmenter.open_start is None:
             pad = self._options.speech_pad_ms * SAMPLES_PER_MS
             self._forget_before(self._position - KEPT_SILENCE - pad)
-        return events
 
-    def finish(self) -> list[Event]:
-        """The stream is over: the events of what was still open. A stream without speech ends in one null, whose
-        statistics are those of its last two seconds. Nothing more can be fed until `reset`.
-        """
+    def end(self) -> Iterator[Event]:
+        """`finish`, each event as soon as it is decided."""
         if self._finished:
-            return []
+            return
         self._finished = True
         last = self._edge + self._fed + self._edge  # where the silence behind the clip ends
         self._pending = np.pad(self._pending, (0, self._edge + self._frame_length))
-        events = self._frames(-(-(last - self._position) // self._frame_length))
+        yield from self._frames(-(-(last - self._position) // self._frame_length))
         self._position = last
-        events += self._closed(self._segmenter.finish())
+        yield from self._closed(self._segmenter.finish())
         if not self._any_final:
             # How much is kept depends on the pieces fed; this much always is, and no more may be looked at.
             end = self._edge + self._fed
             prepared = self._frontend.prepare(self._cut(Span(max(self._edge, end - KEPT_SILENCE), end)))
             reason = prepared.null_reason or NullReason.NO_SPEECH
-            events.append(Final(self._recogniser.assemble([], prepared.clip, reason)))
-        return events
+            yield Final(self._recogniser.assemble([], prepared.clip, reason))
 
-    def _frames(self, count: int) -> list[Event]:
+    def _frames(self, count: int) -> Iterator[Event]:
         """Let the detector see so many pending frames."""
-        events: list[Event] = []
         whole = count * self._frame_length
         frames, self._pending = self._pending[:whole], self._pending[whole:]
         self._kept = np.concatenate([self._kept, frames])
-        for start in range(0, whole, self._frame_length):
+        for probability in answers(self._score, frames.reshape(-1, self._frame_length)):
             self._position += self._frame_length
-            span = self._segmenter.push(self._score(frames[start : start + self._frame_length]))
-            events += self._opened()
-            events += self._closed(span)
+            span = self._segmenter.push(probability)
+            yield from self._opened()
+            yield from self._closed(span)
             if self._announced and self._partial_is_due():
-                events += self._partial()
-        return events
+                yield from self._partial()
 
-    def _opened(self) -> list[Event]:
+    def _opened(self) -> Iterator[Event]:
         if self._announced or not self._segmenter.speaking:
-            return []
+            return
         start = self._segmenter.open_start
         assert start is not None
         self._announced, self._last_partial = True, self._position
-        return [SpeechStarted(self._outside(start))]
+        yield SpeechStarted(self._outside(start))
 
-    def _closed(self, span: Span | None) -> list[Event]:
+    def _closed(self, span: Span | None) -> Iterator[Event]:
         if span is None:
-            return []
+            return
         behind = self._edge + self._fed + self._edge  # no clip goes on beyond the silence behind it
         segment = self._segment(Span(span.start, min(span.end, self._position, behind)))
-        events: list[Event] = [] if self._announced else [SpeechStarted(segment.span.start)]
+        if not self._announced:
+            yield SpeechStarted(segment.span.start)
         self._announced, self._any_final = False, True
+        yield SpeechStopped(segment.span.end)
         # How much silence happens to be kept depends on the pieces fed; how much is looked at must not.
         before = max(self._floor, span.start - KEPT_SILENCE)
         heard = self._cut(Span(before, self._outside(self._position) + self._edge))
         shift = self._edge - before
         local = Span(segment.span.start + shift, segment.span.end + shift)
-        clip = clip_stats(heard, [local], self._frontend.options)
+        clip = clip_stats(heard, [local], self._frontend.options, level_of_all([segment]))
         reason = None
         if self._outside(self._position) < self._frontend.options.min_duration_ms * SAMPLES_PER_MS:
             reason = NullReason.TOO_SHORT
@@ -223,22 +233,22 @@ class Stream:
         readings = [] if reason else [(segment, self._recogniser.recognise(segment, self._hotwords))]
         self._floor = segment.span.end + self._edge
         self._forget_before(self._floor)
-        return [
-            *events,
-            SpeechStopped(segment.span.end),
-            Final(self._recogniser.assemble(readings, clip, reason)),
-        ]
+        yield Final(self._recogniser.assemble(readings, clip, reason))
 
     def _partial_is_due(self) -> bool:
+        silent_since = self._segmenter.silent_since
+        if silent_since is not None and silent_since <= self._last_partial:
+            return False  # nothing was said since, and the final must not wait for a draft
         return self._position - self._last_partial >= self._endpoint.partial_interval_ms * SAMPLES_PER_MS
 
-    def _partial(self) -> list[Event]:
+    def _partial(self) -> Iterator[Event]:
         self._last_partial = self._position
         start = self._segmenter.open_start
         assert start is not None
         segment = self._segment(Span(start, self._position))
         readings = self._recogniser.draft(segment, self._hotwords)
-        return [] if readings is None else [Partial(readings[0].text if readings else "")]
+        if readings is not None:
+            yield Partial(readings[0].text if readings else "")
 
     def _segment(self, span: Span) -> Segment:
         clip = Span(0, self._outside(self._position))

@@ -148,7 +148,7 @@ class Transcriber:
         stages = stages or Stages()
         with stages("model"):
             log_probs = self.bundle.log_probs([segment.samples])[0]
-        with stages("search"):
+        with stages("beam"):
             return self.search(log_probs, hotwords)
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:

@@ -95,10 +95,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a whole clip, and its share of the probability of all the ways that the search looked at."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What was said in one clip. ``text`` is empty exactly when ``null_reason`` is set.
 
-    ``alternatives`` are other readings of the whole clip, best first, without the one in ``text``.
+    ``readings`` are the likely readings of the clip: the one in ``text``, then others, the likeliest first. Their
+    probabilities add up to at most 1. Empty where nothing was read, or where nobody weighed several.
     """
 
     text: str
@@ -108,12 +117,13 @@ class Transcript:
     clip: ClipStats
     model: str
     language: str
-    alternatives: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
 
     def __post_init__(self) -> None:
         assert (self.text == "") == (self.null_reason is not None), (
             f"text {self.text!r} with null reason {self.null_reason}"
         )
+        assert not self.readings or self.readings[0].text == self.text, (self.readings, self.text)
 
     def as_dict(self) -> dict[str, Any]:
         """A row of ``--output_format json``, without the ``audio`` key that the caller knows."""

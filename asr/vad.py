@@ -20,10 +20,11 @@ from asr.errors import OptionError
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Span
 
 SETTLING_MS = 100  # of silence that a detector hears before what is padded around speech
+AT_ONCE = 256  # frames given to a scorer: what it makes of them fits a cache, without a page fault
 LONGEST_SPEECH_S = 3600.0  # the longest clip that `asr.audio` takes; what a model can hold is far less
 
 Samples = NDArray[np.float32]
-Scorer = Callable[[Samples], float]
+Scorer = Callable[[Samples], NDArray[np.float64]]
 
 
 class Vad(Protocol):
@@ -34,15 +35,23 @@ class Vad(Protocol):
         """Samples per frame."""
 
     def open(self) -> Scorer:
-        """A function from the next frame (float32, ``(frame_length,)``) to P(speech) in [0, 1]."""
+        """A function from the next frames (float32, ``(n, frame_length)``) to P(speech) in each, in [0, 1]: ``(n,)``.
+
+        The answers do not depend on how many frames are given at a time.
+        """
 
 
 @runtime_checkable
 class WholeClipVad(Protocol):
-    """A detector that can also answer for all frames of a clip at once, and faster."""
+    """A detector that answers for a whole clip faster than its scorer does, but rounds otherwise."""
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """What a scorer would answer, within 1e-5: ``(ceil(n / frame_length),)``."""
+
+
+def one_by_one(score: Callable[[Samples], float]) -> Scorer:
+    """A scorer out of a function of one frame (float32, ``(frame_length,)``)."""
+    return lambda frames: np.array([score(frame) for frame in frames], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,11 @@ class Segmenter:
             return None
         return max(self._floor, self._start * self._frame_length - self._pad)
 
+    @property
+    def silent_since(self) -> int | None:
+        """First sample of the silence that may end the open span, or None while somebody speaks."""
+        return None if self._silence is None else self._silence * self._frame_length
+
     def push(self, probability: float) -> Span | None:
         """Take the next frame's probability; return the span that it closes, if it closes one."""
         frame = self._frame
@@ -180,12 +194,14 @@ def frame_probabilities(vad: Vad, samples: Samples) -> Iterator[float]:
     if isinstance(vad, WholeClipVad):
         yield from vad.probabilities(samples).tolist()
         return
-    score = vad.open()
-    for start in range(0, len(samples), vad.frame_length):
-        frame = samples[start : start + vad.frame_length]
-        if len(frame) < vad.frame_length:
-            frame = np.pad(frame, (0, vad.frame_length - len(frame)))
-        yield score(frame)
+    whole = np.pad(samples, (0, -len(samples) % vad.frame_length))
+    yield from answers(vad.open(), whole.reshape(-1, vad.frame_length))
+
+
+def answers(score: Scorer, frames: Samples) -> Iterator[float]:
+    """P(speech) of each of any number of frames (float32, ``(n, frame_length)``), scored `AT_ONCE` at a time."""
+    for start in range(0, len(frames), AT_ONCE):
+        yield from score(frames[start : start + AT_ONCE]).tolist()
 
 
 def find_speech(vad: Vad, samples: Samples, options: VadOptions) -> list[Span]:
@@ -203,12 +219,7 @@ class NoVad:
 
     def open(self) -> Scorer:
         """A scorer that always answers 1."""
-        return _always
-
-
-def _always(frame: Samples) -> float:
-    del frame  # every frame alike
-    return 1.0
+        return lambda frames: np.ones(len(frames))
 
 
 def _frames(samples: int, frame_length: int) -> int:

@@ -53,10 +53,10 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request, as it ended. Times are UTC; durations seconds of wall clock.
+    """One request, as it ended. Times are UTC.
 
-    ``stages_s`` has some of ``queue, decode, vad, level, model, search`` and what each took. ``results`` are the ids
-    shown, best first. ``session`` is the client's own, opaque name of a sitting; ``key_id`` the name of the API key.
+    ``stages_s`` has some of ``queue, decode, vad, level, model, beam, search`` and what each took. ``results`` are the
+    ids shown, best first. ``session`` is the client's own, opaque name of a sitting; ``key_id`` that of the API key.
     ``fields_missing`` names what a well-meaning client would have sent. ``error`` is the type of the error, never
     its message, which may quote what was said.
     """

@@ -5,6 +5,7 @@ A route adds what it knows with `annotate`: ``annotate(request, model=..., audio
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -35,7 +36,7 @@ class AccessLogMiddleware:
             await self.app(scope, receive, send)
             return
         started = self.clock()
-        status, received = NOT_ANSWERED, 0
+        status, received, ended = NOT_ANSWERED, 0, None
 
         async def count() -> Message:
             nonlocal received
@@ -44,11 +45,13 @@ class AccessLogMiddleware:
             return message
 
         async def watch(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "websocket.accept":
                 status = SWITCHING_PROTOCOLS
             elif message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                ended = self.clock()  # what is done after the answer is nobody's waiting time
             await send(message)
 
         state = scope.setdefault("state", {})
@@ -60,14 +63,14 @@ class AccessLogMiddleware:
                 raise
             finally:
                 principal = state.get("principal")
-                structlog.get_logger().log(
-                    40 if status >= 500 and status != 503 else 20,  # being full is no error of the program's
-                    "request",
-                    route=getattr(scope.get("route"), "path", UNMATCHED),
-                    method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
-                    status=status,
-                    duration_ms=round(1_000 * (self.clock() - started), 1),
-                    bytes=received,
-                    key_id=None if principal is None else principal.key_id,
+                line = {
                     **state.get(STATE, {}),
-                )
+                    "route": getattr(scope.get("route"), "path", UNMATCHED),
+                    "method": "WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+                    "status": status,
+                    "duration_ms": round(1_000 * ((ended or self.clock()) - started), 1),
+                    "bytes": received,
+                    "key_id": None if principal is None else principal.key_id,
+                }
+                failed = status >= 500 and status != 503  # being full is no error of the program's
+                structlog.get_logger().log(logging.ERROR if failed else logging.INFO, "request", **line)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from asr.commands.command import version
+from asr.errors import AsrError
+from monitoring.errors import MonitoringError
 from monitoring.record import Observer
-from serving import auth, documented, headers, health, models, problems, retention, transcriptions
+from serving import (
+    docs,
+    documented,
+    events,
+    exposition,
+    health,
+    middleware,
+    models,
+    pages,
+    startup,
+    stream,
+    transcriptions,
+    voice_search,
+    wyoming,
+)
 from serving.auth import Access
-from serving.engine import Engine
-from serving.jobs import WorkerSpec
-from serving.linger import LingerMiddleware
-from serving.queries import Queries
-from serving.rates import RateLimit, RateLimiter
-from serving.sandbox import Sandbox
-from serving.services import Services
 from serving.settings import Settings
 
 
@@ -32,40 +39,19 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        spec = WorkerSpec(settings.model, settings.device)
-        engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000)
-        sandbox = Sandbox()
-        audio = retention.store(settings.state_folder, settings.retain_audio_days)
-        app.state.services = Services(
-            settings,
-            engine,
-            Queries(),
-            _rates(settings),
-            CapacityLimiter(settings.workers),
-            sandbox,
-            audio,
-            tuple(observers),
-        )
-        purging = None if audio is None else asyncio.create_task(retention.purging(audio))
-        try:
-            yield
-        finally:
-            if purging is not None:
-                purging.cancel()
-            await engine.close(settings.drain_s)
-            sandbox.close()
+        async with AsyncExitStack() as stack:
+            try:
+                app.state.services = await startup.start(settings, metrics, observers, stack)
+            except (AsrError, MonitoringError) as error:
+                app.state.failure = error  # for whoever started the server: uvicorn only logs it
+                raise
+            async with wyoming.listening(app.state.services) as app.state.wyoming:
+                yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for router in (health.router, models.router, transcriptions.router):
-        app.include_router(router)
+    for module in (health, models, transcriptions, voice_search, events, stream, docs, pages):
+        app.include_router(module.router)
     documented.install(app)
-    problems.install(app)
-    auth.install(app, access, settings.allowed_origins)
-    app.add_middleware(LingerMiddleware)
-    headers.install(app, settings.allowed_origins)
+    metrics = exposition.install(app)
+    middleware.install(app, access, metrics, settings.allowed_origins)
     return app
-
-
-def _rates(settings: Settings) -> RateLimiter:
-    a_minute = settings.audio_s_per_minute
-    return RateLimiter(RateLimit(capacity_s=max(a_minute, 1.0), refill_per_s=a_minute / 60.0))

@@ -18,12 +18,12 @@ from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError
 from serving.jobs import ClipJob, Heard, Hearing, Samples, SegmentJob, Urgency, WorkerSpec
 from serving.process import WorkerProcess
-from serving.scheduler import Scheduler
+from serving.scheduler import Gauges, Scheduler
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A transcript, and seconds by stage: ``queue, vad, model, search``."""
+    """A transcript, and seconds by stage: ``queue, vad, model, beam``."""
 
     transcript: Transcript
     stages_s: Mapping[str, float]
@@ -47,7 +47,9 @@ class Engine:
         self._workers = workers
 
     @classmethod
-    async def start(cls, spec: WorkerSpec, workers: int, budget_s: float) -> Engine:
+    async def start(
+        cls, spec: WorkerSpec, workers: int, budget_s: float, gauges: Gauges | None = None
+    ) -> Engine:
         """Load the model into ``workers`` processes and wait until all are warm.
 
         Raises BundleError, DeviceError, CatalogError as `Transcriber.load` does, and WorkerError.
@@ -60,9 +62,14 @@ class Engine:
             await asyncio.gather(*(process.close() for process in processes))
             raise
         timings = [timing for worker in ready for timing in worker.timings]
-        scheduler = Scheduler(processes, CostModel(timings), Grouping.measured(timings), budget_s)
+        scheduler = Scheduler(processes, CostModel(timings), Grouping.measured(timings), budget_s, gauges)
         scheduler.start()
         return cls(info, Assembler(info, ready[0].calibration), processes, scheduler)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the worker processes that run now."""
+        return tuple(worker.pid for worker in self._workers if worker.pid is not None)
 
     async def transcribe(self, samples: Samples, hearing: Hearing | None = None) -> Answer:
         """What is said in a clip (float32, ``(n,)``, 16 kHz). Raises OverloadedError, WorkerError, OptionError."""

@@ -89,8 +89,9 @@ def _own_id(scope: Scope) -> str | None:
 def check_origins(origins: Sequence[str]) -> tuple[str, ...]:
     """The origins, if each is one, as browsers write them. Raises OptionError for ``*`` and anything else."""
     for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin.lower():
+        parts = urlsplit(origin.lower())
+        bare = f"{parts.scheme}://{parts.netloc}" == origin.lower()
+        if not bare or not parts.netloc or parts.scheme not in ("http", "https"):
             raise OptionError(
                 f"{origin!r} is no origin: name each web site that may call as https://shop.example or "
                 "http://localhost:5173, without a path; * would let in every page that a visitor opens"

@@ -1,8 +1,8 @@
 """What may be logged: listed events, with listed fields, of a listed shape. Everything else is dropped and counted.
 
-No free text passes: an event is one of `EVENTS` word for word, a field is a number, or a name without spaces. So a
-transcript, a prompt, a filename or the message of an exception cannot be written even where somebody tries to. (One
-single word put on purpose into a listed field would be: a reviewer sees the field that it was put into.)
+No free text passes: an event is one of `EVENTS` word for word, a field is a number, one of a closed set, or an id
+without spaces. So a transcript, a prompt, a filename or the message of an exception is not written, even where somebody
+tries to. (One single word, put where an id belongs, would be: a reviewer sees which field it was put into.)
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import math
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
+
+from asr.transcript import NullReason
+from monitoring.record import Outcome, Transport
 
 # What may be said. A new event or field is added here, where a reviewer sees it.
 EVENTS = frozenset(
@@ -33,8 +36,7 @@ EVENTS = frozenset(
 )  # fmt: skip
 OTHER = "other"  # the event of a line whose own is not listed: its place says where to look
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
-TOKEN = re.compile(r"[A-Za-z0-9._@:+-]{1,128}")  # ids, names, enum values: no space, so no sentence
+TOKEN = re.compile(r"[A-Za-z0-9._@:+-]{1,128}")  # ids, versions, names of types: no space, so no sentence
 ROUTE = re.compile(r"[A-Za-z0-9._/{}:-]{1,128}")
 PLACE = re.compile(r"[\w./<>-]{1,120}:[0-9]+( [\w<>]{1,80})?")
 
@@ -47,25 +49,37 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
+def _one_of(values: Collection[str]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and value in values
+
+
 def _each(allowed: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: isinstance(value, list | tuple) and all(map(allowed, value))
 
 
 TOKENS = (
-    "timestamp", "level", "logger", "request_id", "query_id", "key_id", "model", "version", "arm", "transport",
-    "outcome", "null_reason", "error", "reason", "alarm", "worker", "host", "actor", "scope",
+    "timestamp", "logger", "request_id", "query_id", "key_id", "model", "version", "error", "alarm", "worker", "host",
+    "actor",
 )  # fmt: skip
 NUMBERS = (
     "status", "duration_ms", "queue_ms", "bytes", "audio_s", "confidence", "n_words", "n_results", "port", "workers",
     "inflight", "queue_items", "retry_after_s", "retain", "count", "dropped", "pid", "weight",
 )  # fmt: skip
+CLOSED: Mapping[str, Collection[str]] = {
+    "method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"),
+    "level": ("debug", "info", "warning", "error", "critical"),
+    "transport": tuple(Transport),
+    "outcome": tuple(Outcome),
+    "null_reason": tuple(NullReason),
+    "arm": ("stable", "canary", "shadow"),
+}
 FIELDS: Mapping[str, Callable[[object], bool]] = {
     "event": lambda value: value in EVENTS or value == OTHER,
-    "method": METHODS.__contains__,
     "route": _matching(ROUTE),
     "where": _matching(PLACE),
     "frames": _each(_matching(PLACE)),
     "causes": _each(_matching(TOKEN)),
+    **{name: _one_of(values) for name, values in CLOSED.items()},
     **dict.fromkeys(TOKENS, _matching(TOKEN)),
     **dict.fromkeys(NUMBERS, _number),
 }
@@ -102,12 +116,13 @@ class AllowList:
 
 def caller() -> str:
     """``folder/file.py:line`` of who called the logger: the innermost frame that is neither structlog's nor ours."""
-    for frame in reversed(traceback.extract_stack()):
-        if "structlog" not in Path(frame.filename).parts and frame.filename != __file__:
-            return f"{place(frame.filename)}:{frame.lineno or 0}"
+    for frame, line in traceback.walk_stack(None):
+        filename = frame.f_code.co_filename
+        if "structlog" not in Path(filename).parts and filename != __file__:
+            return f"{place(filename)}:{line}"
     return "unknown:0"
 
 
 def place(filename: str) -> str:
     """``folder/file.py``: enough to find a source file, without where it is installed."""
-    return "/".join(Path(filename).parts[-2:])
+    return re.sub(r"[^\w./<>-]", "_", "/".join(Path(filename).parts[-2:]))

@@ -10,7 +10,8 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError, WorkerError
 from serving.jobs import Crash, Job, Result, Urgency
 
+USUAL_AUDIO_S = 3.0  # length of a clip, until clips have come
+USUAL_STEP = 0.05  # how fast that follows what comes
 HOTWORDS_S = 1.5  # what a list of phrases that was not seen before may take: its own decoder is made
 
 
@@ -26,6 +29,19 @@ class Worker(Protocol):
 
     async def call(self, jobs: Sequence[Job]) -> list[Result]:
         """The answers, in order. Raises WorkerError where there will be none."""
+
+
+class Gauges(Protocol):
+    """Who is told how the queue does: `monitoring.metrics.Metrics`."""
+
+    def queue_wait(self, seconds: float) -> None:
+        """A clip has waited so long."""
+
+    def batch(self, audio_s: float) -> None:
+        """So much audio went to a worker at once."""
+
+    def overloaded(self, reason: str) -> None:
+        """Somebody was refused."""
 
 
 @dataclass(order=True, slots=True)
@@ -48,8 +64,10 @@ class Scheduler:
         cost: CostModel,
         grouping: Grouping,
         budget_s: float,
+        gauges: Gauges | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._gauges = gauges
         self._workers = workers
         self._cost = cost
         self._grouping = grouping
@@ -58,6 +76,8 @@ class Scheduler:
         self._waiting: list[_Waiting] = []
         self._sequence = itertools.count()
         self._running: dict[int, float] = {}  # worker -> when it is expected to be free
+        self._places = 0  # clips that were let in and are not answered
+        self._usual_audio_s = USUAL_AUDIO_S
         self._arrived = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
         self.closing = False
@@ -85,19 +105,41 @@ class Scheduler:
         ahead += sum(max(0.0, free - now) for free in self._running.values())
         return ahead / len(self._workers)
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one clip whose bytes are still to come, held until it is answered.
+
+        Reading and decoding what will be refused is how a server drowns: so a request is refused before its body is
+        read if a clip of the usual length, behind all that have a place, could not be answered within the budget.
+        Raises OverloadedError.
+        """
+        coming = max(0, self._places - self.queued - self.busy)
+        usual_s = self._cost(self._usual_audio_s)
+        expected_s = self.expected_wait_s() + coming * usual_s / len(self._workers) + usual_s
+        if self.closing or (self._places > len(self._workers) and expected_s > self._budget_s):
+            raise self._refusal(expected_s, Urgency.CLIP)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
+
     async def submit(self, job: Job, urgency: Urgency = Urgency.CLIP) -> tuple[Result, float]:
         """The answer to ``job`` and the seconds it waited.
 
         Raises OverloadedError where the budget cannot be met, WorkerError where two workers died of it.
         """
+        self._usual_audio_s += USUAL_STEP * (job.audio_s - self._usual_audio_s)
         cost_s = self._cost(job.audio_s)
         extra_s = HOTWORDS_S if job.hearing.hotwords is not None else 0.0
         expected_s = self.expected_wait_s(urgency) + cost_s
-        # A long clip may take longer than the budget by itself; what is bounded is what others add.
-        if self.closing or expected_s > max(self._budget_s, 2.0 * cost_s) + extra_s:
-            raise self._overloaded(expected_s)
+        # A long clip may take longer than the budget by itself; what is bounded is what others add. A final is late
+        # rather than lost: its stream was admitted when it began, and there are `Settings.max_streams` at most.
+        admitted = urgency is Urgency.FINAL or expected_s <= max(self._budget_s, 2.0 * cost_s) + extra_s
+        if self.closing or not admitted:
+            raise self._refusal(expected_s, urgency)
         if urgency is Urgency.DRAFT and self.busy == len(self._workers):
-            raise self._overloaded(expected_s)
+            raise self._refusal(expected_s, urgency)
         answer: asyncio.Future[tuple[Result, float]] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(urgency, next(self._sequence), job, cost_s, self._clock(), answer)
         await self._put(waiting)
@@ -154,6 +196,10 @@ class Scheduler:
 
     async def _answer(self, worker: Worker, group: list[_Waiting]) -> None:
         started = self._clock()
+        if self._gauges is not None:
+            self._gauges.batch(sum(waiting.job.audio_s for waiting in group))
+            for waiting in group:
+                self._gauges.queue_wait(started - waiting.since)
         try:
             results = await worker.call([waiting.job for waiting in group])
         except WorkerError as error:
@@ -175,7 +221,9 @@ class Scheduler:
             elif not waiting.answer.done():
                 waiting.answer.set_result((result, started - waiting.since))
 
-    def _overloaded(self, expected_s: float) -> OverloadedError:
+    def _refusal(self, expected_s: float, urgency: Urgency) -> OverloadedError:
+        if self._gauges is not None and urgency is not Urgency.DRAFT:  # nobody misses a draft
+            self._gauges.overloaded("shutdown" if self.closing else "budget")
         if self.closing:
             return OverloadedError("the server is shutting down", 1.0)
         return OverloadedError(

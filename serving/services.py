@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from asr.transcript import Reading, Transcript
 from monitoring.record import Observer, Transport
+from monitoring.store import EventStore
 from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.retention import AudioStore
 from serving.sandbox import Sandbox
+from serving.search import Result, SearchIndex
 from serving.settings import Settings
+from serving.streams import Streams
+
+STREAM_RESULTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the catalogue has for a query, and how long it took to say."""
+
+    results: tuple[Mapping[str, Any], ...]
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request may need. ``observers`` get each `Record` and `Event`."""
+    """Everything a request may need. ``store`` and ``observers`` get each `Record`; observers each stored `Event`, too.
+
+    ``index`` is None for a server that only transcribes.
+    """
 
     settings: Settings
     engine: Engine
@@ -29,7 +49,10 @@ class Services:
     rates: RateLimiter
     decoders: CapacityLimiter  # threads that decode audio
     containers: Sandbox  # what they leave to FFmpeg
-    audio: AudioStore | None  # clips that are kept; None without a folder for them
+    streams: Streams
+    store: EventStore
+    audio: AudioStore | None = None  # clips that are kept; None without a folder for them
+    index: SearchIndex | None = None
     observers: tuple[Observer, ...] = ()
 
     @property
@@ -37,16 +60,42 @@ class Services:
         """Identity of the model that serves, ``name@digest``."""
         return self.engine.info.identity
 
+    async def find(self, readings: Sequence[Reading], count: int) -> Found:
+        """Items for what was read, best first; there must be an ``index``."""
+        assert self.index is not None
+        started = time.perf_counter()
+        results = await asyncio.to_thread(self.index.search, readings, count)
+        return Found(tuple(map(shown, results)), time.perf_counter() - started)
+
+    def find_for_stream(self, transcript: Transcript) -> Sequence[Mapping[str, Any]]:
+        """The same for a stream, which is in a thread already; its client takes what it shows first."""
+        assert self.index is not None
+        return [shown(result) for result in self.index.search(transcript.readings, STREAM_RESULTS)]
+
     def ledger(self, transport: Transport, connection: HTTPConnection) -> Ledger:
         """The record of a request, opened; its end hands it to the observers."""
+        ledger = self.unnamed_ledger(transport, request_id(connection))
+        ledger.key_id = key_id(connection)
+        ledger.session = connection.headers.get("x-session-id", "")[:64] or None
+        return ledger
+
+    def unnamed_ledger(self, transport: Transport, request_id: str) -> Ledger:
+        """The record of a request that came without a key and without headers."""
         return Ledger(
-            self.observers,
-            transport,
-            request_id=request_id(connection),
-            model=self.model,
-            key_id=key_id(connection),
-            session=connection.headers.get("x-session-id"),
+            (self.store.observe, *self.observers), transport, request_id=request_id, model=self.model
         )
+
+
+def shown(result: Result) -> Mapping[str, Any]:
+    """A result as clients see it."""
+    item = result.item.as_dict()
+    return {
+        "id": item["id"],
+        "title": item["title"],
+        "score": round(result.score, 4),
+        "aliases": item["aliases"],
+        "facets": item["facets"],
+    }
 
 
 def request_id(connection: HTTPConnection) -> str:

@@ -49,7 +49,7 @@ router = APIRouter(tags=["transcriptions"], dependencies=[Depends(require(Scope.
 )
 async def transcribe(request: Request, services: Shared) -> Response:
     """Turn a clip into text."""
-    with services.ledger(Transport.REST, request) as ledger:
+    with services.ledger(Transport.REST, request) as ledger, services.engine.scheduler.place():
         upload = await clips.received(request, services, ledger)
         form = Form(upload.fields)
         asked = wanted(form, services.engine.info, names(services))

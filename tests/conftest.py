@@ -94,7 +94,7 @@ def start_server() -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def serve() -> Generator[Callable[..., str], None, None]:
-    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve(app) -> base address``."""
+    """Runs an ASGI app on a free loopback port, in a thread, until the test ends: ``serve(app) -> address``."""
     import uvicorn
 
     running: list[tuple[uvicorn.Server, threading.Thread]] = []

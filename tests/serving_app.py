@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import uvicorn
 from fastapi import FastAPI
 
 from monitoring.record import Event, Record
 from serving.app import create_app
+from serving.listening import server
 from serving.settings import Settings
 
 MODEL = "en-small"
@@ -97,17 +97,16 @@ def running(**settings: Any) -> Iterator[Running]:
     chosen = Settings(**{"workers": 1, "latency_budget_ms": 60_000, "port": 0, **settings})
     observed: list[Record | Event] = []
     app = create_app(chosen, [observed.append])
-    config = uvicorn.Config(app, chosen.host, chosen.port, log_config=None, lifespan="on")
-    listener = config.bind_socket()
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn")
+    serving = server(app, chosen, lifespan="on")
+    listener = serving.config.bind_socket()
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]}, name="uvicorn")
     thread.start()
     try:
-        wait_for(lambda: server.started or not thread.is_alive(), "the server to start")
-        assert server.started, "the server ended while it started: its log says why"
+        wait_for(lambda: serving.started or not thread.is_alive(), "the server to start")
+        assert serving.started, "the server ended while it started: its log says why"
         yield Running(app, listener.getsockname()[1], observed)
     finally:
-        server.should_exit = True
+        serving.should_exit = True
         thread.join(PATIENCE_S)
         listener.close()
         assert not thread.is_alive(), "the server did not stop"

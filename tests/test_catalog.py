@@ -45,6 +45,7 @@ def _written(folder: Path) -> catalog.Catalog:
         ("99 Problems", "ninety nine problems"),
         ("The 3rd Man (1999)", "the third man nineteen ninety nine"),
         ("Beyoncé & Jay-Z’s", "beyonce and jay z's"),
+        ("Søren Łukasz, Straße", "soren lukasz strasse"),
         ("Route 007, 1,500 km, 2.5", "route zero zero seven one thousand five hundred km two point five"),
     ],
 )

@@ -51,7 +51,10 @@ def test_words_have_times_and_confidence(clip: Reference, transcripts: dict[str,
     """Words follow each other inside the clip; the text is the words; confidences are probabilities."""
     transcript = transcripts[clip.audio]
     assert transcript.text == " ".join(word.text for word in transcript.words)
-    assert transcript.text not in transcript.alternatives
+    texts = [reading.text for reading in transcript.readings]
+    assert (texts[0] if texts else "") == transcript.text
+    assert len(set(texts)) == len(texts)
+    assert sum(reading.probability for reading in transcript.readings) <= 1 + 1e-6
     edges = [edge for word in transcript.words for edge in (word.span.start, word.span.end)]
     assert [0, *edges, len(decode(clip.path))] == sorted([0, *edges, len(decode(clip.path))])
     assert all(word.span.start < word.span.end and 0 < word.confidence < 1 for word in transcript.words)

@@ -7,6 +7,7 @@ import pytest
 
 from asr.errors import OptionError
 from asr.frontend import Frontend, FrontendOptions, clip_stats
+from asr.loudness import active_speech_level
 from asr.transcript import NullReason, Span
 from asr.vad import Samples, Scorer, VadOptions
 
@@ -19,7 +20,7 @@ class EnergyVad:
     frame_length = 160
 
     def open(self) -> Scorer:
-        return lambda frame: float(np.sqrt(np.mean(frame**2)) > 10 ** (-50 / 20))
+        return lambda frames: (np.sqrt(np.mean(frames**2, axis=1)) > 10 ** (-50 / 20)).astype(np.float64)
 
 
 def frontend(**options: object) -> Frontend:
@@ -66,6 +67,18 @@ def test_statistics_describe_the_original_clip() -> None:
     assert clip.speech_ratio == pytest.approx(2.4 / 4.5)
     assert clip.level_dbfs == pytest.approx(-34, abs=1.0)
     assert clip.snr_db == 80.0  # digital silence around it
+
+
+@pytest.mark.parametrize("edges_s", [(1.0, 1.0), (0.0, 1.0), (0.0, 0.0)])
+def test_the_level_of_a_clip_is_that_of_its_speech_within_it(edges_s: tuple[float, float]) -> None:
+    """With room around the speech that is the segment's own level; silence padded behind a close cut is not counted."""
+    samples = np.concatenate([silence(edges_s[0]), burst(2.0), silence(edges_s[1])])
+    prepared = frontend().prepare(samples)
+    (segment,) = prepared.segments
+    speech = samples[segment.span.start : segment.span.end]
+    assert prepared.clip == clip_stats(samples, [segment.span], FrontendOptions())
+    assert prepared.clip.level_dbfs == active_speech_level(speech)
+    assert (prepared.clip.level_dbfs == segment.level_dbfs) == (edges_s[1] > 0)
 
 
 def test_snr_is_estimated_from_the_quietest_frames() -> None:

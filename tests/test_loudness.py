@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from asr import loudness
 from asr.loudness import SILENCE_DBFS, active_speech_level, apply_gain, clipped_ratio, dither, rms_dbfs
 
 RATE = 16_000
@@ -40,6 +44,39 @@ def test_pauses_do_not_lower_the_active_level() -> None:
     )
     assert rms_dbfs(padded) == pytest.approx(rms_dbfs(tone(2.0)) - 7.0, abs=0.1)
     assert active_speech_level(padded) == pytest.approx(rms_dbfs(tone(2.0)), abs=0.9)
+
+
+def plain_active_speech_level(samples: np.ndarray) -> float:
+    """P.56 method B block by block: all thresholds, and for each the hangover as a counter that runs down."""
+    rectified = np.abs(samples[: len(samples) // 16 * 16]).reshape(-1, 16).mean(axis=1)
+    time_ms = np.arange(1, 360)
+    response = time_ms * np.exp(-time_ms / 30)
+    envelope = np.convolve(rectified, response / response.sum())[: len(rectified)].tolist()
+    energy = float(np.square(samples, dtype=np.float64).sum())
+    levels = []
+    for bit in range(20, 0, -1):
+        active, hangover = 0, 0
+        for value in envelope:
+            hangover = 201 if value >= 2.0**-bit else max(hangover - 1, 0)
+            active += hangover > 0
+        if active:
+            level = 10 * math.log10(energy / (active * 16))
+            levels.append((level, level - 20 * math.log10(2.0**-bit)))
+    for (low, low_margin), (high, high_margin) in pairwise(levels):
+        if high_margin <= 15.9:
+            return low + (low_margin - 15.9) / (low_margin - high_margin) * (high - low)
+    return levels[-1][0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 8000), st.floats(-50.0, 0.0)), min_size=1, max_size=8))
+@example([(16, -10.0)])
+@example([(16 * 200, -50.0), (16, 0.0), (16 * 201, -50.0)])
+def test_the_active_level_is_that_of_the_plain_definition(parts: list[tuple[int, float]]) -> None:
+    """Runs of noise of any length and level: what counting block by block and threshold by threshold gives."""
+    rng = np.random.default_rng(0)
+    noise = [rng.standard_normal(length) * 10 ** (level_db / 20) for length, level_db in parts]
+    samples = np.concatenate([tone(0.2), *noise]).astype(np.float32)
+    assert active_speech_level(samples) == pytest.approx(plain_active_speech_level(samples), abs=1e-9)
 
 
 def test_a_click_does_not_raise_the_active_level() -> None:
@@ -88,3 +125,17 @@ def test_dither_is_a_repeatable_noise_floor() -> None:
     assert np.array_equal(floor, dither(silence))
     assert not silence.any()
     assert floor.dtype == np.float32
+
+
+@pytest.mark.parametrize("length", [0, 1, 1023, 1024, 1025, 1026, 5000])
+def test_dither_is_the_same_kept_or_not(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips of any length, also beyond what is kept, begin with the same noise."""
+    noise = dither(np.zeros(6000, dtype=np.float32))[:length]
+    monkeypatch.setattr(loudness, "LONGEST_KEPT_NOISE", 1024)
+    assert np.array_equal(dither(np.zeros(length, dtype=np.float32)), noise)
+
+
+def test_no_clip_can_change_the_noise_of_another() -> None:
+    """What `dither` returns is the caller's own."""
+    dither(np.zeros(100, dtype=np.float32))[:] = 1.0
+    assert rms_dbfs(dither(np.zeros(100, dtype=np.float32))) == pytest.approx(-75.0, abs=1.0)

@@ -57,7 +57,7 @@ def streamed(vad: NeuralVad, samples: Samples) -> list[float]:
     """Frame by frame through a scorer; the last frame completed with zeros."""
     score, length = vad.open(), vad.frame_length
     whole = np.pad(samples, (0, -len(samples) % length))
-    return [score(whole[start : start + length]) for start in range(0, len(whole), length)]
+    return [float(score(frame[None])[0]) for frame in whole.reshape(-1, length)]
 
 
 @pytest.mark.parametrize("block", [1, 7, 50, 3000])
@@ -85,8 +85,8 @@ def test_streams_of_one_detector_are_independent(vad: NeuralVad) -> None:
     first, second = vad.open(), vad.open()
     interleaved = []
     for start in range(0, len(samples), vad.frame_length):
-        interleaved.append(first(samples[start : start + vad.frame_length]))
-        second(np.ones(vad.frame_length, dtype=np.float32))
+        interleaved += first(samples[None, start : start + vad.frame_length]).tolist()
+        second(np.ones((1, vad.frame_length), dtype=np.float32))
     assert interleaved == alone
 
 
@@ -193,7 +193,7 @@ def test_neither_torch_nor_scipy_is_imported() -> None:
     """Running the detector loads nothing of training."""
     program = (
         "import sys, numpy; from asr.neural import NeuralVad;"
-        "NeuralVad().open()(numpy.zeros(160, dtype='float32'));"
+        "NeuralVad().open()(numpy.zeros((1, 160), dtype='float32'));"
         "sys.exit(bool({'torch', 'scipy', 'asr.train'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -39,8 +39,8 @@ def test_streams_of_one_detector_are_independent() -> None:
     first, second = vad.open(), vad.open()
     interleaved = []
     for start in range(0, len(speech) - 511, 512):
-        interleaved.append(first(speech[start : start + 512]))
-        second(np.zeros(512, dtype=np.float32))
+        interleaved += first(speech[None, start : start + 512]).tolist()
+        second(np.zeros((1, 512), dtype=np.float32))
     assert interleaved == alone[: len(interleaved)]
 
 
@@ -49,7 +49,7 @@ def test_torch_is_not_imported() -> None:
     """Running Silero loads its ONNX file, not its package, which would import torch."""
     program = (
         "import sys, numpy; from asr.silero import SileroVad;"
-        "SileroVad().open()(numpy.zeros(512, dtype='float32'));"
+        "SileroVad().open()(numpy.zeros((1, 512), dtype='float32'));"
         "sys.exit('torch' in sys.modules or 'silero_vad' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -47,7 +47,7 @@ class EnergyVad:
     frame_length = 160
 
     def open(self) -> Scorer:
-        return lambda frame: float(np.sqrt(np.mean(frame**2)) > 10 ** (-50 / 20))
+        return lambda frames: (np.sqrt(np.mean(frames**2, axis=1)) > 10 ** (-50 / 20)).astype(np.float64)
 
 
 class FakeBundle:
@@ -137,10 +137,10 @@ def test_the_cut_changes_nothing_without_speech(cuts: list[int], seconds: float,
 
 
 def test_what_happens_in_which_order() -> None:
-    """Started, partials every 400 ms of speech, stopped, final: twice; the blips are not mentioned."""
+    """Started, partials every 400 ms up to the first in silence, stopped, final: twice; no blip is mentioned."""
     names = [type(event).__name__ for event in WHOLE]
-    one = ["SpeechStarted", *["Partial"] * 5, "SpeechStopped", "Final"]
-    two = ["SpeechStarted", *["Partial"] * 3, "SpeechStopped", "Final"]
+    one = ["SpeechStarted", *["Partial"] * 4, "SpeechStopped", "Final"]
+    two = ["SpeechStarted", *["Partial"] * 2, "SpeechStopped", "Final"]
     assert names == one + two
 
 
@@ -286,3 +286,20 @@ def test_hotwords_bias_partials_and_finals() -> None:
     texts = {event.text for event in events if isinstance(event, Partial)}
     texts |= {final.transcript.text for final in finals(events)}
     assert texts == {"bob"}
+
+
+def test_the_end_of_speech_is_told_before_its_text_is_looked_for() -> None:
+    """`hear` gives SpeechStopped while nothing has been recognised yet: a client learns of the endpoint at once."""
+    recognised: list[int] = []
+
+    class Watched(FakeDecoder):
+        def decode(self, log_probs: Samples) -> list[Hypothesis]:
+            recognised.append(len(log_probs))
+            return super().decode(log_probs)
+
+    watched = Transcriber(FakeBundle(), fake().frontend, Watched())  # type: ignore[arg-type]
+    events = Stream(watched, EndpointOptions(partial_interval_ms=60_000)).hear(DIALOGUE[: 3 * RATE])
+    assert [type(next(events)) for _ in range(2)] == [SpeechStarted, SpeechStopped]
+    assert recognised == []
+    assert isinstance(next(events), Final)
+    assert len(recognised) == 1

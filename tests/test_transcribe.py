@@ -20,7 +20,7 @@ from asr.errors import MissingPackageError, OptionError, UnsupportedAudioError
 from asr.frontend import Frontend, FrontendOptions, Segment
 from asr.hotwords import Hotwords
 from asr.transcribe import CACHED_LISTS, Transcriber, load_decoder
-from asr.transcript import ClipStats, NullReason, Span
+from asr.transcript import ClipStats, NullReason, Reading, Span
 
 RATE = 16_000
 FRAME = 640  # samples a frame of the fake model
@@ -45,8 +45,10 @@ class FakeDecoder:
     """Hears one word that lasts the whole segment, and another reading of it."""
 
     def decode(self, log_probs: Samples) -> list[Hypothesis]:
-        readings = [f"{text}{len(log_probs)}" for text in ("word", "ward")]
-        return [Hypothesis((HypothesisWord(text, 0, len(log_probs), 0.8),), 0.0) for text in readings]
+        return [
+            Hypothesis((HypothesisWord(f"{text}{len(log_probs)}", 0, len(log_probs), 0.8),), 0.0, share)
+            for text, share in (("word", 0.75), ("ward", 0.25))
+        ]
 
 
 def fake(calibration: Calibration = CALIBRATION) -> Transcriber:
@@ -55,9 +57,9 @@ def fake(calibration: Calibration = CALIBRATION) -> Transcriber:
     return Transcriber(FakeBundle(calibration), frontend, FakeDecoder())  # type: ignore[arg-type]
 
 
-def heard(*words: tuple[str, int, int], confidence: float = 0.8) -> Hypothesis:
+def heard(*words: tuple[str, int, int], confidence: float = 0.8, posterior: float = 1.0) -> Hypothesis:
     """A hypothesis of words with their frames."""
-    return Hypothesis(tuple(HypothesisWord(*word, confidence) for word in words), -1.0)
+    return Hypothesis(tuple(HypothesisWord(*word, confidence) for word in words), -1.0, posterior)
 
 
 def stretch(start: int, end: int) -> Segment:
@@ -101,11 +103,35 @@ def test_segments_are_joined() -> None:
     assert (transcript.model, transcript.language, transcript.clip) == ("fake@1", "en", CLIP)
 
 
-def test_alternatives_are_those_of_the_only_segment() -> None:
-    """The other readings, best first; of two segments with words there are none."""
-    one = (stretch(0, 16_000), [heard(("two", 0, 9)), heard(("to", 0, 9)), heard(("too", 0, 9))])
-    assert fake().assemble([one, (stretch(20_000, 21_000), [])], CLIP, None).alternatives == ("to", "too")
-    assert fake().assemble([one, one], CLIP, None).alternatives == ()
+def test_readings_are_the_text_then_the_likeliest_others() -> None:
+    """What the search ranked first stays first, though another has more of the probability; silence adds nothing."""
+    number = [
+        heard((text, 0, 9), posterior=share) for text, share in (("two", 0.3), ("to", 0.1), ("too", 0.5))
+    ]
+    transcript = fake().assemble([(stretch(0, 9), number), (stretch(20, 30), [])], CLIP, None)
+    assert transcript.readings == (Reading("two", 0.3), Reading("too", 0.5), Reading("to", 0.1))
+
+
+def test_readings_of_several_segments_are_combined() -> None:
+    """The best of each makes the text; of the other combinations the likeliest are kept, as many as one segment has."""
+    call = [
+        heard((text, 0, 9), posterior=share) for text, share in (("call", 0.5), ("tall", 0.25), ("all", 0.25))
+    ]
+    mum = [heard((text, 0, 9), posterior=share) for text, share in (("mum", 0.75), ("mom", 0.25))]
+    transcript = fake().assemble([(stretch(0, 9), call), (stretch(20, 30), mum)], CLIP, None)
+    assert transcript.readings == (
+        Reading("call mum", 0.375),
+        Reading("tall mum", 0.1875),
+        Reading("all mum", 0.1875),
+    )
+
+
+def test_readings_leave_out_what_was_heard_too_badly() -> None:
+    """They are readings of the words in the text, and of no others."""
+    bad = [heard(("mum", 0, 9), confidence=0.1), heard(("mom", 0, 9), confidence=0.1)]
+    segments = [(stretch(0, 9), [heard(("call", 0, 9))]), (stretch(20, 30), bad)]
+    transcript = fake(replace(CALIBRATION, minimum=0.5)).assemble(segments, CLIP, None)
+    assert transcript.readings == (Reading("call", 1.0),)
 
 
 @pytest.mark.parametrize("readings", [[], [(stretch(0, 16_000), [])]])
@@ -125,7 +151,7 @@ def test_below_the_minimum_is_low_confidence(minimum: float) -> None:
     if minimum == 0.5:
         assert (transcript.text, transcript.null_reason) == ("call", None)
     else:
-        assert (transcript.text, transcript.words, transcript.alternatives) == ("", (), ())
+        assert (transcript.text, transcript.words, transcript.readings) == ("", (), ())
         assert transcript.null_reason is NullReason.LOW_CONFIDENCE
 
 
@@ -140,7 +166,7 @@ def test_a_clip_goes_through_all_stages() -> None:
     transcript = fake().transcribe(sound(2))
     assert transcript.text == "word65"
     assert transcript.words[0].span == Span(0, 2 * RATE)
-    assert transcript.alternatives == ("ward65",)
+    assert transcript.readings == (Reading("word65", 0.75), Reading("ward65", 0.25))
     assert transcript.clip.duration_s == 2.0
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Span, Transcript, Word, seconds
+from asr.transcript import SAMPLE_RATE_HZ, ClipStats, NullReason, Reading, Span, Transcript, Word, seconds
 
 CLIP = ClipStats(
     duration_s=2.50006,
@@ -33,9 +33,10 @@ CLIP_ROW = {
 
 
 def test_a_transcript_as_json() -> None:
-    """Seconds to the millisecond, confidences and statistics to four places, no alternatives."""
+    """Seconds to the millisecond, confidences and statistics to four places, no other readings."""
     words = (Word("call", Span(8000, 12_345), 0.91239), Word("mum", Span(12_345, 20_000), 0.5))
-    transcript = Transcript("call mum", words, 0.70619, None, CLIP, "en-small@12ab", "en", ("call mom",))
+    readings = (Reading("call mum", 0.75), Reading("call mom", 0.25))
+    transcript = Transcript("call mum", words, 0.70619, None, CLIP, "en-small@12ab", "en", readings)
     assert transcript.as_dict() == {
         "text": "call mum",
         "null_reason": None,
@@ -71,6 +72,12 @@ def test_text_is_empty_exactly_with_a_reason(text: str, reason: NullReason | Non
     """An untyped null, or a typed one with text, cannot be made."""
     with pytest.raises(AssertionError, match="null reason"):
         Transcript(text, (), 0.0, reason, CLIP, "en-small@12ab", "en")
+
+
+def test_the_first_reading_is_the_text() -> None:
+    """Readings that do not begin with the text cannot come with it."""
+    with pytest.raises(AssertionError, match="call mom"):
+        Transcript("call mum", (), 0.5, None, CLIP, "en-small@12ab", "en", (Reading("call mom", 1.0),))
 
 
 def test_a_span_is_half_open() -> None:

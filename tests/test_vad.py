@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from asr import vad
 from asr.errors import OptionError
 from asr.transcript import Span
-from asr.vad import NoVad, Segmenter, VadOptions, find_speech, frame_probabilities
-from asr.webrtc import Steadiness, WebRtcVad
+from asr.vad import NoVad, Samples, Segmenter, VadOptions, find_speech, frame_probabilities, one_by_one
 
 FRAME = 160
 OPTIONS = VadOptions(min_speech_duration_ms=50, min_silence_duration_ms=100, speech_pad_ms=20)
@@ -104,76 +103,27 @@ def test_no_vad_takes_the_whole_clip() -> None:
     assert find_speech(NoVad(), np.zeros(5000, dtype=np.float32), VadOptions()) == [Span(0, 5000)]
 
 
-def test_webrtc_hears_nothing_in_digital_silence() -> None:
-    """Digital silence never has a probability above zero."""
-    assert max(frame_probabilities(WebRtcVad(), np.zeros(16_000, dtype=np.float32))) == 0.0
+class Counting:
+    """A detector whose answer is how many frames it has seen, in thousandths."""
+
+    frame_length = 4
+
+    def open(self) -> vad.Scorer:
+        seen = 0
+
+        def score(frame: Samples) -> float:
+            nonlocal seen
+            assert frame.shape == (self.frame_length,)
+            seen += 1
+            return seen / 1000 + float(frame.sum())
+
+        return one_by_one(score)
 
 
-def test_streams_of_one_detector_are_independent() -> None:
-    """Two scorers of one detector keep separate states."""
-    vad = WebRtcVad()
-    rng = np.random.default_rng(0)
-    noise = (rng.standard_normal(16_000) * 0.1).astype(np.float32)
-    alone = list(frame_probabilities(vad, noise))
-    first, second = vad.open(), vad.open()
-    interleaved = []
-    for start in range(0, len(noise), FRAME):
-        interleaved.append(first(noise[start : start + FRAME]))
-        second(np.zeros(FRAME, dtype=np.float32))
-    assert interleaved == alone
-
-
-def coloured(rng: np.random.Generator, slope: float, seconds: float = 5.0) -> NDArray[np.float32]:
-    """Noise whose amplitude falls with the frequency to the power ``slope``: 0 white, 0.5 pink, 1 brown."""
-    spectrum = np.fft.rfft(rng.standard_normal(int(16_000 * seconds)))
-    spectrum[1:] /= np.arange(1, len(spectrum)) ** slope
-    spectrum[: int(20 * seconds)] = 0.0  # nothing under 20 Hz
-    sound = np.fft.irfft(spectrum)
-    return np.asarray(sound / sound.std(), dtype=np.float32)
-
-
-def steady_share(samples: NDArray[np.float32]) -> float:
-    """Share of frames that `Steadiness` calls steady."""
-    steadiness = Steadiness()
-    answers = [
-        steadiness(samples[start : start + FRAME]) for start in range(0, len(samples) - FRAME + 1, FRAME)
-    ]
-    return sum(answers) / len(answers)
-
-
-@pytest.mark.parametrize("level_dbfs", [-60, -30, -3])
-@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
-def test_noise_is_steady_at_any_level(slope: float, level_dbfs: float) -> None:
-    """White, pink and brown noise: at most one frame in a hundred passes for a change."""
-    noise = coloured(np.random.default_rng(0), slope) * np.float32(10 ** (level_dbfs / 20))
-    assert steady_share(noise) >= 0.99
-
-
-@pytest.mark.parametrize(
-    "frequencies_hz", [(440.0,), (261.6, 329.6, 392.0), tuple(50.0 * k for k in range(1, 13))]
-)
-def test_held_tones_are_steady(frequencies_hz: tuple[float, ...]) -> None:
-    """A tone, a chord, mains hum with its harmonics: always."""
-    time_s = np.arange(32_000) / 16_000
-    tones = sum(np.sin(2 * np.pi * frequency * time_s) for frequency in frequencies_hz)
-    assert steady_share(np.asarray(tones, dtype=np.float32)) == 1.0
-
-
-def test_an_onset_ends_steadiness_within_its_padding() -> None:
-    """Louder sound after a second of hiss is noticed within 60 ms, less than the padding before a span."""
-    rng = np.random.default_rng(0)
-    sound = coloured(rng, 0.0, 2.0) * np.float32(1e-3)
-    sound[16_000:] += coloured(rng, 1.0, 1.0) * np.float32(1e-2)
-    steadiness = Steadiness()
-    answers = [steadiness(sound[start : start + FRAME]) for start in range(0, len(sound), FRAME)]
-    assert all(answers[:100])
-    assert 100 <= answers.index(False) < 106
-    assert all(answers[160:])  # and what goes on unchanged is steady again within 600 ms
-
-
-def test_webrtc_ignores_steady_noise_but_not_its_end() -> None:
-    """Pink noise at -30 dBFS has no speech in it; the same noise that swells four times a second may."""
-    noise = coloured(np.random.default_rng(0), 0.5) * np.float32(0.03)
-    assert find_speech(WebRtcVad(), noise, VadOptions()) == []
-    swell = np.sin(np.linspace(0, 2 * np.pi * 4 * 5, len(noise))) ** 8
-    assert find_speech(WebRtcVad(), (noise * swell).astype(np.float32), VadOptions()) != []
+def test_frames_are_scored_in_order_however_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten and a half frames by threes: one answer each, in order, and the last frame is completed with zeros."""
+    monkeypatch.setattr(vad, "AT_ONCE", 3)
+    ones = np.ones(42, dtype=np.float32)
+    answers = list(frame_probabilities(Counting(), ones))
+    assert answers == [*[4 + seen / 1000 for seen in range(1, 11)], 2 + 11 / 1000]
+    assert list(frame_probabilities(Counting(), ones[:0])) == []

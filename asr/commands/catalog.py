@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import math
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from pathlib import Path
 
 from asr import bundle, catalog, catalog_build, mixture
-from asr.bundle import BundleInfo
 from asr.catalog import Catalog
 from asr.commands.command import DONE, Command
 from asr.decode import BeamDecoder
 from asr.errors import OptionError
-from asr.g2p import GraphemeToPhone
 from asr.lexicon import read_lexicon
-
-Phones = tuple[str, ...]
+from asr.pronounce import pronouncer
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -81,24 +77,6 @@ def run_build(args: Namespace) -> int:
     words = len({entry.word for entry in made.lexicon(tokens)})
     print(f"{made.folder}: {made.n_items} items, {made.n_sentences} sentences of {words} words")
     return DONE
-
-
-def pronouncer(folder: Path, info: BundleInfo, extra: Path | None = None) -> Callable[[str], list[Phones]]:
-    """How words are said: as ``extra`` and the bundle's lexicon have them, else as its g2p model says.
-
-    Raises BundleError for a line of either that is no pronunciation in the bundle's tokens.
-    """
-    tokens = _tokens(folder)
-    known: dict[str, list[Phones]] = {}
-    for path in ([extra] if extra else []) + [folder / info.decoder.lexicon]:
-        for entry in read_lexicon(path, tokens):
-            known.setdefault(entry.word, []).append(tuple(tokens[at] for at in entry.tokens))
-    unheard = None if info.decoder.g2p is None else GraphemeToPhone.load(folder / info.decoder.g2p)
-
-    def pronounce(word: str) -> list[Phones]:
-        return known.get(word) or ([] if unheard is None else unheard.pronounce(word))
-
-    return pronounce
 
 
 def run_query(args: Namespace) -> int:

@@ -17,7 +17,7 @@ from asr.train.noises import NOISES
 from asr.train.vad_labels import FRAME, away_from_edges
 from asr.train.vad_mixtures import Material, Mixture, MixtureOptions, mixture
 from asr.transcript import SAMPLE_RATE_HZ
-from asr.vad import Samples, Scorer, Vad, VadOptions, find_speech, frame_probabilities
+from asr.vad import Samples, Scorer, Vad, VadOptions, find_speech, frame_probabilities, one_by_one
 
 COLLAR = 10  # frames on both sides of an edge that the stricter area leaves out: no label is that exact
 
@@ -139,7 +139,7 @@ class _Heard:
     def open(self) -> Scorer:
         """A scorer that goes through the answers."""
         answers = iter(self._probabilities)
-        return lambda _frame: next(answers)
+        return one_by_one(lambda _frame: next(answers))
 
 
 def _at(sound: Samples, dbfs: float) -> Samples:

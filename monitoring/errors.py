@@ -1,0 +1,43 @@
+"""Every error that the monitoring raises on purpose.
+
+    MonitoringError
+    ├── StoreError                           the event store
+    │   ├── StoreUrlError (ValueError)           no database that we can use is at this URL
+    │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
+    │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
+    │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
+    └── MissingPackageError (ImportError)    an optional package is needed and not installed
+
+Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
+what to do; it never holds what a person said or typed.
+"""
+
+from __future__ import annotations
+
+
+class MonitoringError(Exception):
+    """Root of all errors raised on purpose by ``monitoring``."""
+
+
+class StoreError(MonitoringError):
+    """The event store is at fault, or what it was given."""
+
+
+class StoreUrlError(StoreError, ValueError):
+    """The URL names no database that the store can use."""
+
+
+class SchemaVersionError(StoreError, RuntimeError):
+    """The database was migrated by a newer version; an older one must not write into it."""
+
+
+class StoreUnavailableError(StoreError, OSError):
+    """The store cannot be read or written now: disk full, read-only, unreachable, closed, or too far behind."""
+
+
+class UnstorableError(StoreError, ValueError):
+    """The database refuses this one record or event for what it holds; trying again does not help."""
+
+
+class MissingPackageError(MonitoringError, ImportError):
+    """An optional package is needed for what was asked and is not installed."""

@@ -1,0 +1,226 @@
+"""Records and events to Prometheus metrics, in a registry that the caller owns. No text ever gets here.
+
+``observe`` counts what one record or event says by itself. What people did next is charged to what served the query
+they did it with. Told directly: clicks, typed queries, and a redo by the client's own word (``kind="explicit"``).
+That a query *repeats* or *rephrases* the one before is an inference over a session, made elsewhere and handed to
+``redo``; without it those two kinds stay at zero. A ``dismiss`` has no metric.
+
+An event that is sent twice would count twice: hand over only those that ``EventStore.submit`` calls new.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+
+from asr.transcript import ClipStats
+from monitoring.label_values import OTHER, LabelValues
+from monitoring.metric_catalog import CATALOG, PREFIX, Kind, Metric
+from monitoring.record import Event, EventType, Outcome, Record, Transport
+
+QUERIES_REMEMBERED = 65_536  # for events to come: 5 minutes of 200 queries a second, about 10 MB
+MODELS, ROUTES, NAMES = 20, 40, 30  # values of a label: name@digest pairs, routes, anything else
+
+STAGES = ("queue", "decode", "vad", "level", "model", "beam", "search")
+ARMS = ("stable", "canary", "shadow")
+REDO_KINDS = ("explicit", "repeat", "rephrase")
+BAD_INPUT = frozenset({400, 413, 415, 422})  # statuses of a request whose clip is at fault
+
+Served = tuple[str, str, str, str]  # the values of ``SERVED``
+UNKNOWN: Served = (OTHER, OTHER, OTHER, OTHER)  # events on queries long forgotten
+
+
+class Spool(Protocol):
+    """What the event store says of itself."""
+
+    @property
+    def lost(self) -> int:
+        """Records and events that are lost."""
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds that the oldest one has waited."""
+
+
+class Metrics:
+    """All metrics of the catalogue in one registry. Cheap, safe from many threads, and bounded in its series."""
+
+    def __init__(self, registry: CollectorRegistry, spool: Spool | None = None) -> None:
+        made = {
+            metric.name: _make(metric, registry) for metric in CATALOG if metric.name != "events_lost_total"
+        }
+        self._counters = {name: made for name, made in made.items() if isinstance(made, Counter)}
+        self._gauges = {name: made for name, made in made.items() if isinstance(made, Gauge)}
+        self._histograms = {name: made for name, made in made.items() if isinstance(made, Histogram)}
+        self._models = LabelValues(MODELS)
+        self._routes = LabelValues(ROUTES)
+        self._names = {
+            "reason": LabelValues(NAMES),
+            "rejection": LabelValues(NAMES),
+            "field": LabelValues(NAMES),
+            "feature": LabelValues(NAMES),
+            "alarm": LabelValues(NAMES),
+            "stage": LabelValues(len(STAGES), STAGES),
+            "arm": LabelValues(len(ARMS), ARMS),
+            "kind": LabelValues(len(REDO_KINDS), REDO_KINDS),
+        }
+        self._served: OrderedDict[str, Served] = OrderedDict()
+        self._lock = threading.Lock()
+        registry.register(_Lost(spool))
+        if spool is not None:
+            self._gauges["spool_lag_seconds"].set_function(lambda: spool.lag_s)
+        ProcessCollector(registry=registry)
+
+    def observe(self, item: Record | Event) -> None:
+        """Count a record or an event: an ``Observer``."""
+        if isinstance(item, Record):
+            self._record(item)
+        else:
+            self._event(item)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """An HTTP request was answered. ``route`` is the template (``/v1/models/{id}``), never the path."""
+        label = str(status) if 100 <= status <= 599 else OTHER
+        self._histograms["http_server_request_duration_seconds"].labels(
+            self._routes.seen(route), label
+        ).observe(seconds)
+
+    def redo(self, kind: str, query_id: str) -> None:
+        """A query was asked again: ``repeat`` or ``rephrase``, as inferred over its session."""
+        self._counters["redo_total"].labels(*self._served_by(query_id), self._names["kind"].known(kind)).inc()
+
+    def set_inflight(self, requests: int) -> None:
+        """How many requests are being answered."""
+        self._gauges["inflight"].set(requests)
+
+    def set_queue(self, items: int) -> None:
+        """How many clips wait for the model."""
+        self._gauges["queue_items"].set(items)
+
+    def queue_wait(self, seconds: float) -> None:
+        """A clip waited so long."""
+        self._histograms["queue_wait_seconds"].observe(seconds)
+
+    def batch(self, audio_s: float) -> None:
+        """The model ran on so much audio."""
+        self._histograms["batch_audio_seconds"].observe(audio_s)
+
+    def overloaded(self, reason: str) -> None:
+        """A request was refused for want of capacity."""
+        self._counters["overload_rejected_total"].labels(self._names["reason"].seen(reason)).inc()
+
+    def drift(self, feature: str, score: float, threshold: float) -> None:
+        """A feature was compared with its reference."""
+        label = self._names["feature"].seen(feature)
+        self._gauges["drift_score"].labels(label).set(score)
+        self._gauges["drift_threshold"].labels(label).set(threshold)
+
+    def alarm(self, alarm: str, *, active: bool) -> None:
+        """An alarm fires, or does not."""
+        self._gauges["alarm_active"].labels(self._names["alarm"].seen(alarm)).set(active)
+
+    def _record(self, record: Record) -> None:
+        served = self._labels(record)
+        if record.query_id is not None:
+            with self._lock:
+                self._served[record.query_id] = served
+                if len(self._served) > QUERIES_REMEMBERED:
+                    self._served.popitem(last=False)
+        for field in record.fields_missing:
+            self._count("fields_missing_total", served, self._names["field"].seen(field))
+        for stage, took_s in record.stages_s.items():
+            label = self._names["stage"].known(stage)
+            self._histograms["stage_duration_seconds"].labels(*served, label).observe(took_s)
+        searched = record.transport in (Transport.SEARCH, Transport.TEXT) or "search" in record.stages_s
+        if searched and record.outcome is Outcome.OK:
+            self._count("searches_total", served)
+            if not record.results:
+                self._count("zero_results_total", served)
+        if record.transport is Transport.TEXT:
+            return  # no clip, no transcript
+        self._count("transcripts_total", served, record.outcome.value)
+        if record.outcome is Outcome.ERROR and record.status in BAD_INPUT:
+            self._count("clips_rejected_total", served, self._names["rejection"].seen(record.error or OTHER))
+        self._measure("transcript_confidence_ratio", served, record.confidence)
+        self._measure("final_after_speech_seconds", served, record.final_after_speech_s)
+        self._measure("first_partial_seconds", served, record.first_partial_s)
+        if record.clip is not None:
+            self._clip(record.clip, record, served)
+
+    def _clip(self, clip: ClipStats, record: Record, served: Served) -> None:
+        self._measure("clip_duration_seconds", served, clip.duration_s)
+        self._measure("clip_level_dbfs", served, clip.level_dbfs)
+        self._measure("clip_snr_db", served, clip.snr_db)
+        self._measure("clip_gain_db", served, clip.gain_db)
+        self._measure("clip_clipped_ratio", served, clip.clipped_ratio)
+        self._measure("clip_speech_ratio", served, clip.speech_ratio)
+        self._measure("clip_leading_silence_seconds", served, clip.leading_silence_s)
+        self._measure("clip_trailing_silence_seconds", served, clip.trailing_silence_s)
+        speech_s = clip.duration_s * clip.speech_ratio
+        if record.n_words and speech_s:
+            self._measure("words_per_second", served, record.n_words / speech_s)
+        # Not the wall clock: a stream lasts as long as its speaker speaks.
+        worked_s = sum(
+            took_s for stage, took_s in record.stages_s.items() if stage not in ("queue", "search")
+        )
+        if worked_s and clip.duration_s:
+            self._measure("real_time_factor", served, worked_s / clip.duration_s)
+
+    def _event(self, event: Event) -> None:
+        if event.type is EventType.REDO:
+            self.redo("explicit", event.query_id)
+        elif event.type is EventType.CLICK:
+            self._count("clicks_total", self._served_by(event.query_id))
+        elif event.type is EventType.TYPED:
+            self._count("typing_switch_total", self._served_by(event.query_id))
+
+    def _labels(self, record: Record) -> Served:
+        # Only what was served makes a model known: a request may name any model, and then fails.
+        model = record.model
+        known = self._models.known(model) if record.outcome is Outcome.ERROR else self._models.seen(model)
+        name, _, version = known.partition("@")
+        arm = self._names["arm"].known(record.arm)
+        return name or OTHER, version or OTHER, arm, record.transport.value
+
+    def _served_by(self, query_id: str) -> Served:
+        with self._lock:
+            return self._served.get(query_id, UNKNOWN)
+
+    def _count(self, name: str, served: Served, *more: str) -> None:
+        self._counters[name].labels(*served, *more).inc()
+
+    def _measure(self, name: str, served: Served, value: float | None) -> None:
+        if value is not None:
+            self._histograms[name].labels(*served).observe(value)
+
+
+class _Lost:
+    """``events_lost_total``, read from the store when it is asked for: the store's own count is the exact one."""
+
+    def __init__(self, spool: Spool | None) -> None:
+        self._spool = spool
+
+    def collect(self) -> Iterator[Family]:
+        metric = next(metric for metric in CATALOG if metric.name == "events_lost_total")
+        lost = 0 if self._spool is None else self._spool.lost
+        yield CounterMetricFamily(f"{PREFIX}_{metric.name}", metric.help, value=lost)
+
+
+def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if metric.kind is Kind.HISTOGRAM:
+        return Histogram(
+            metric.name,
+            metric.help,
+            metric.labels,
+            namespace=PREFIX,
+            registry=registry,
+            buckets=metric.buckets,
+        )
+    kind = Counter if metric.kind is Kind.COUNTER else Gauge
+    return kind(metric.name, metric.help, metric.labels, namespace=PREFIX, registry=registry)

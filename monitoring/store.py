@@ -1,0 +1,199 @@
+"""The event store: what was asked and answered, and what people did next, kept so that it can be asked about.
+
+``observe`` takes records and events as they happen and costs its caller an append to a queue; one thread writes
+them (``writer`` says when, and what happens when it cannot). ``submit`` is for an event whose sender is told when
+it is durable. Questions read the database directly and block: in an event loop, ask from a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from monitoring import database, queries, retention
+from monitoring.backlog import Backlog, Owner, Pending
+from monitoring.errors import SchemaVersionError, StoreUnavailableError
+from monitoring.export import export
+from monitoring.insert import insert_all
+from monitoring.migrations import migrate
+from monitoring.queries import Window
+from monitoring.record import Event, Record
+from monitoring.retention import Deleted
+from monitoring.writer import Limits, Writer
+
+T = TypeVar("T")
+
+
+class EventStore:
+    """An open store. Made by ``open``; safe to use from many threads; ``close`` it, or use it in a ``with``."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._ready = False
+        self._backlog = Backlog(limits.backlog)
+        self._writer = Writer(self._backlog, self._write, limits)
+
+    @classmethod
+    def open(cls, url: str, limits: Limits | None = None) -> EventStore:
+        """The store at a database URL, its tables made or brought up to date.
+
+        A database that cannot be written now is no error: a service must answer whatever becomes of its
+        monitoring. ``trouble`` says so, and the writer keeps trying. Raises ``StoreUrlError``,
+        ``SchemaVersionError`` and ``MissingPackageError``, which only a person can mend.
+        """
+        store = cls(database.create_engine(database.parse_url(url)), limits or Limits())
+        try:
+            store._prepare()
+        except SchemaVersionError:
+            store._engine.dispose()
+            raise
+        except Exception as error:
+            if not database.is_outage(error):
+                raise
+            store._writer.trouble = database.unavailable(error)
+        store._writer.start()
+        return store
+
+    def observe(self, item: Record | Event) -> None:
+        """Keep a record or event: an ``Observer``. Never raises, never waits; ``lost`` counts what finds no room."""
+        self._backlog.put(Pending(item))
+
+    def submit(self, event: Event) -> Future[bool]:
+        """Keep an event, and say when it is durable; True: it is new, False: it was there already.
+
+        In an event loop: ``await asyncio.wrap_future(store.submit(event))``. The future fails with
+        ``StoreUnavailableError`` (the event is not kept, or nobody knows: its sender may send it again) or
+        ``UnstorableError``; while the database is down, within ``patience_s`` and a try or two. It cannot be cancelled.
+        """
+        return self._wait_for(event)
+
+    def flush(self) -> None:
+        """Return when all that was accepted before is durable. Raises ``StoreUnavailableError``."""
+        self._on_writer(lambda: None)
+
+    def close(self) -> None:
+        """Finish what was accepted, or count it as lost after ``close_s``; then take nothing more."""
+        self._writer.close()
+        self._engine.dispose()
+
+    def __enter__(self) -> EventStore:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def lost(self) -> int:
+        """How many observed records and events are not in the store and never will be. Exact."""
+        return self._backlog.lost
+
+    @property
+    def waiting(self) -> int:
+        """How many are not durable yet."""
+        return len(self._backlog)
+
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds the oldest of them has waited."""
+        return self._backlog.lag_s
+
+    @property
+    def trouble(self) -> StoreUnavailableError | None:
+        """Why the last try to write failed; None when it did not."""
+        return self._writer.trouble
+
+    def records(
+        self, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+    ) -> Iterator[Record]:
+        """Records of ``[since, until)``, oldest first, in bounded memory. Raises ``StoreUnavailableError``."""
+        return queries.records(self._engine, Window(since, until, limit))
+
+    def events(
+        self, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+    ) -> Iterator[Event]:
+        """Events of ``[since, until)``, oldest first, in bounded memory. Raises ``StoreUnavailableError``."""
+        return queries.events(self._engine, Window(since, until, limit))
+
+    def events_of(self, query_id: str) -> tuple[Event, ...]:
+        """What is known to have been done with one query's results. Raises ``StoreUnavailableError``."""
+        return queries.events_of(self._engine, query_id)
+
+    def owner_of(self, query_id: str) -> Owner | None:
+        """Whose query it was, also while its record waits to be written; None: there is no such query.
+
+        Raises ``StoreUnavailableError``.
+        """
+        # In this order: a record leaves the backlog only when it is in the database.
+        return self._backlog.owner_of(query_id) or queries.owner_of(self._engine, query_id)
+
+    def purge(self, before: datetime) -> Deleted:
+        """Delete all that is older, in small steps between which others write. Raises ``StoreUnavailableError``."""
+        total = Deleted()
+        while some := self._on_writer(partial(retention.purge_some, self._engine, before)):
+            total += some
+        self._on_writer(partial(retention.empty_log, self._engine))
+        return total
+
+    def erase(self, *sessions: str) -> Deleted:
+        """Delete all of these sessions for good (see ``retention``), what still waits to be written included.
+
+        Raises ``StoreUnavailableError``: then erase again.
+        """
+        return self._on_writer(partial(retention.erase, self._engine, sessions))
+
+    def export(
+        self,
+        folder: Path,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        with_text: bool = False,
+    ) -> dict[Path, int]:
+        """Write ``[since, until)`` as Parquet into a folder (see ``export``): the files, and the rows of each.
+
+        Raises ``MissingPackageError`` without pyarrow, and ``StoreUnavailableError``.
+        """
+        return export(self._engine, folder, Window(since, until), with_text=with_text)
+
+    def _on_writer(self, job: Callable[[], T]) -> T:
+        result: T = self._wait_for(job).result()
+        return result
+
+    def _wait_for(self, what: Any) -> Future[Any]:
+        waiter: Future[Any] = Future()
+        waiter.set_running_or_notify_cancel()  # from here on it cannot be cancelled, and the writer may set it
+        if not self._backlog.put(Pending(what, waiter)):
+            waiter.set_exception(
+                StoreUnavailableError(
+                    f"the event store is closed, or its backlog of {self._limits.backlog} is full: try again later"
+                )
+            )
+        return waiter
+
+    def _write(self, items: Sequence[Record | Event]) -> list[bool]:
+        try:
+            self._prepare()
+            with database.writing(self._engine) as connection:
+                return insert_all(connection, items)
+        except SchemaVersionError as error:  # a server that came back as another: keep what there is room for
+            raise StoreUnavailableError(*error.args) from error
+        except Exception as error:
+            if database.is_outage(error):
+                self._engine.dispose()  # a connection opened on a read-only disk stays read-only
+            raise
+
+    def _prepare(self) -> None:
+        if not self._ready:
+            with database.writing(self._engine) as connection:
+                migrate(connection)
+            self._ready = True

@@ -1,0 +1,400 @@
+"""``monitoring.store``: what is observed is kept and can be asked about, the same in SQLite and in PostgreSQL.
+
+The PostgreSQL is a real server, started here in a folder of its own, on a socket and no port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+import psycopg
+import pytest
+
+from asr.transcript import ClipStats, NullReason
+from monitoring.backlog import Owner
+from monitoring.errors import StoreUnavailableError, StoreUrlError, UnstorableError
+from monitoring.record import Event, EventType, Outcome, Record, Transport
+from monitoring.retention import Deleted
+from monitoring.store import EventStore
+from monitoring.writer import Limits
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+RECORD = Record(
+    request_id="request-0",
+    at=AT,
+    transport=Transport.STREAM,
+    outcome=Outcome.NULL,
+    status=200,
+    model="en-small@0123456789ab",
+    duration_s=0.125,
+    arm="canary",
+    query_id="query-0",
+    session="sitting",
+    key_id="key",
+    null_reason=NullReason.TOO_QUIET,
+    error="AudioLimitError",
+    bytes_received=2**40,
+    clip=ClipStats(3.5, -23.25, 3.25, None, 0.0, 0.5, 0.25, 0.125),
+    confidence=0.75,
+    n_words=2,
+    text="flat white, please ☕",
+    results=("item-2", "item-1"),
+    stages_s=MappingProxyType({"vad": 0.0625, "model": 0.03125}),
+    first_partial_s=0.5,
+    final_after_speech_s=0.25,
+    fields_missing=("language", "session"),
+)
+EVENT = Event("event-0", "query-0", EventType.TYPED, AT, "item-1", "flat white", "sitting", "key")
+
+
+class Cluster:
+    """A PostgreSQL server of our own: its data and its socket are in one folder."""
+
+    def __init__(self, folder: Path, programs: Path, as_user: list[str]) -> None:
+        self.folder, self._programs, self._as_user = folder, programs, as_user
+        self._run(
+            "initdb", "-D", str(folder / "data"), "-U", "voicesearch", "-A", "trust", "-E", "UTF8", "-N"
+        )
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_user, str(self._programs / program), *arguments]
+        # Its server keeps the output open, so the output is a file and no pipe.
+        with (self.folder / "programs.log").open("ab") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        """Start it and wait until it answers; it listens on no port, and does not sync, for speed."""
+        options = f"-F -k {self.folder} -c listen_addresses=''"
+        log = str(self.folder / "server.log")
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-o", options, "-w", "start")
+
+    def stop(self) -> None:
+        """Stop it as a crash would, without a word to those connected."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
+    def url(self, name: str) -> str:
+        """Of a database."""
+        return f"postgresql://voicesearch@/{name}?host={self.folder}"
+
+    def create(self, name: str) -> str:
+        """An empty database, and its URL."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+    def bytes_of_tables(self) -> bytes:
+        """All files of all databases, as they are on the disk after a checkpoint."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+        return b"".join(
+            path.read_bytes() for path in (self.folder / "data" / "base").rglob("*") if path.is_file()
+        )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A running server. It refuses to be root, so where we are, it is the system's user ``postgres``."""
+    found = [Path(path).parent for path in [shutil.which("initdb")] if path]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # where Debian has it
+    if not found or not (found[0] / "initdb").exists():
+        pytest.skip("needs PostgreSQL")
+    as_user: list[str] = []
+    folder = Path(tempfile.mkdtemp(prefix="voicesearch-pg-"))  # short: a socket's path has at most 107 bytes
+    try:
+        if os.geteuid() == 0:
+            try:
+                user = pwd.getpwnam("postgres")
+            except KeyError:
+                pytest.skip("needs a system user postgres, for root may not run PostgreSQL")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        server = Cluster(folder, found[0], as_user)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/events.db"
+    server = request.getfixturevalue("cluster")
+    assert isinstance(server, Cluster)
+    return server.create(tmp_path.name)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[EventStore]:
+    """An open store on it."""
+    with EventStore.open(url) as opened:
+        yield opened
+
+
+def until_recovered(store: EventStore) -> None:
+    """Wait until the writer has written all that waits."""
+    while True:
+        try:
+            return store.flush()
+        except StoreUnavailableError:
+            time.sleep(0.01)
+
+
+def test_a_record_and_an_event_come_back_as_they_were(store: EventStore) -> None:
+    """Every field, to the microsecond and the last bit."""
+    store.observe(RECORD)
+    store.observe(EVENT)
+    store.flush()
+    assert list(store.records()) == [RECORD]
+    assert list(store.events()) == [EVENT]
+    assert store.events_of("query-0") == (EVENT,)
+    assert (store.lost, store.waiting, store.lag_s, store.trouble) == (0, 0, 0.0, None)
+
+
+def test_a_bare_record_comes_back_as_it_was(store: EventStore) -> None:
+    """A failed request has no clip, no query and no text; that is kept, too."""
+    bare = Record("r", AT, Transport.REST, Outcome.ERROR, 415, "en-small@0", 0.001)
+    store.observe(bare)
+    store.flush()
+    assert list(store.records()) == [bare]
+
+
+def test_what_is_stored_outlives_the_store(url: str) -> None:
+    """Closing finishes what was accepted; the next store finds it."""
+    with EventStore.open(url) as first:
+        first.observe(RECORD)
+    with EventStore.open(url) as second:
+        assert list(second.records()) == [RECORD]
+
+
+def test_the_same_event_again_is_the_same_event(store: EventStore) -> None:
+    """In one commit or in many, it is kept once, and only its first sender hears that it is new."""
+    futures = [store.submit(EVENT) for _ in range(3)]
+    assert [future.result() for future in futures] == [True, False, False]
+    assert store.submit(replace(EVENT, text="other")).result() is False
+    store.observe(RECORD)
+    store.observe(replace(RECORD, status=500))
+    store.flush()
+    assert list(store.events()) == [EVENT]
+    assert list(store.records()) == [RECORD]
+    assert store.lost == 0
+
+
+def test_an_acknowledged_event_can_be_read_at_once(store: EventStore) -> None:
+    """The future of ``submit`` is awaitable in an event loop, and resolves after the commit."""
+
+    async def send() -> tuple[Event, ...]:
+        assert await asyncio.wrap_future(store.submit(EVENT)) is True
+        return store.events_of("query-0")
+
+    assert asyncio.run(send()) == (EVENT,)
+
+
+def test_a_sender_that_hangs_up_does_not_disturb_the_writer(store: EventStore) -> None:
+    """A cancelled wait is the waiter's affair: the event is kept, and the next one is too."""
+
+    async def send_and_leave() -> None:
+        waiting = asyncio.wrap_future(store.submit(EVENT))
+        waiting.cancel()
+        await asyncio.sleep(0)
+
+    asyncio.run(send_and_leave())
+    assert store.submit(replace(EVENT, event_id="event-1")).result() is True
+    assert [event.event_id for event in store.events()] == ["event-0", "event-1"]
+
+
+def test_many_threads_lose_nothing(store: EventStore) -> None:
+    """Eight threads at once, more than one batch: each record and each event is there, once."""
+
+    def hand_over(number: int) -> None:
+        for count in range(250):
+            store.observe(replace(RECORD, request_id=f"{number}-{count}"))
+            store.observe(replace(EVENT, event_id=f"{number}-{count}"))
+
+    threads = [threading.Thread(target=hand_over, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.flush()
+    names = {f"{number}-{count}" for number in range(8) for count in range(250)}
+    assert sorted(record.request_id for record in store.records()) == sorted(names)
+    assert sorted(event.event_id for event in store.events()) == sorted(names)
+    assert store.lost == 0
+
+
+def test_windows_are_half_open_ordered_and_limited(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By time, then by arrival; from ``since`` up to, without, ``until``; across the edges of pages."""
+    monkeypatch.setattr("monitoring.queries.PAGE", 2)
+    times = [AT + timedelta(seconds=second) for second in (3, 1, 2, 2, 2, 0)]
+    for number, at in enumerate(times):
+        store.observe(replace(RECORD, request_id=str(number), at=at))
+        store.observe(replace(EVENT, event_id=str(number), at=at))
+    store.flush()
+    after, until = AT + timedelta(seconds=1), AT + timedelta(seconds=3)
+    assert [record.request_id for record in store.records()] == ["5", "1", "2", "3", "4", "0"]
+    assert [record.request_id for record in store.records(after, until)] == ["1", "2", "3", "4"]
+    assert [event.event_id for event in store.events(after, until, limit=3)] == ["1", "2", "3"]
+    assert list(store.records(limit=0)) == []
+
+
+def test_times_of_other_zones_are_the_same_moments(store: EventStore) -> None:
+    """What comes with a zone is kept in UTC; what comes without is UTC, as ``Record`` says."""
+    elsewhere = datetime.fromisoformat("2026-03-01T14:00:00.123456+02:00")
+    store.observe(replace(RECORD, at=elsewhere))
+    store.observe(replace(EVENT, at=AT.replace(tzinfo=None)))
+    store.flush()
+    assert [record.at for record in store.records()] == [AT]
+    assert [event.at for event in store.events()] == [AT]
+
+
+def test_an_owner_is_known_before_and_after_the_commit(url: str) -> None:
+    """A click may follow its query faster than the commit; another user's query is told from none at all."""
+    with EventStore.open(url, Limits(linger_s=0.2)) as store:
+        store.observe(RECORD)
+        assert store.owner_of("query-0") == Owner("key", "sitting")
+        store.flush()
+        assert store.waiting == 0
+        assert store.owner_of("query-0") == Owner("key", "sitting")
+        store.observe(replace(RECORD, request_id="r", query_id="query-1", key_id=None, session=None))
+        assert store.owner_of("query-1") == Owner(None, None)
+        assert store.owner_of("query-2") is None
+
+
+def test_what_databases_choke_on_is_made_harmless(store: EventStore) -> None:
+    """NUL and lone surrogates become U+FFFD, numbers that are not finite nothing; the rest of the record is kept."""
+    text = "a\0b\ud800c"
+    store.observe(
+        replace(RECORD, text=text, confidence=float("nan"), stages_s={"vad\0": float("inf"), "model": 1.0})
+    )
+    store.observe(replace(EVENT, text=text, event_id="\0"))
+    store.flush()
+    (record,), (event,) = store.records(), store.events()
+    assert (record.text, record.confidence, record.stages_s) == ("a\ufffdb\ufffdc", None, {"model": 1.0})
+    assert (event.text, event.event_id) == ("a\ufffdb\ufffdc", "\ufffd")
+    assert store.lost == 0
+
+
+def test_what_cannot_be_stored_harms_nothing_else(store: EventStore) -> None:
+    """Among good items in one commit, one that no database takes is lost and counted; its sender is told."""
+    store.observe(replace(RECORD, request_id="before"))
+    store.observe(replace(RECORD, request_id="bad", n_words=2**80))
+    store.observe(replace(RECORD, request_id="after"))
+    bad = store.submit(replace(EVENT, at="yesterday"))  # type: ignore[arg-type]  # meant
+    good = store.submit(EVENT)
+    with pytest.raises(UnstorableError, match="refuses this event"):
+        bad.result()
+    assert good.result() is True
+    assert [record.request_id for record in store.records()] == ["before", "after"]
+    assert store.lost == 1
+    assert store.trouble is None
+
+
+def test_a_purge_deletes_what_is_older(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strictly older rows of both tables, in steps; what is left is left."""
+    monkeypatch.setattr("monitoring.retention.CHUNK", 3)
+    for second in range(10):
+        store.observe(replace(RECORD, request_id=str(second), at=AT + timedelta(seconds=second)))
+    store.observe(replace(EVENT, at=AT))
+    assert store.purge(AT + timedelta(seconds=7)) == Deleted(records=7, events=1)
+    assert [record.request_id for record in store.records()] == ["7", "8", "9"]
+    assert store.purge(AT + timedelta(seconds=7)) == Deleted(0, 0)
+
+
+def test_an_erasure_takes_a_session_with_all_that_was_done_with_it(store: EventStore) -> None:
+    """Its records, its events, and what others sent about its queries; nobody else's."""
+    store.observe(RECORD)
+    store.observe(replace(RECORD, request_id="other", query_id="query-1", session="other"))
+    store.observe(EVENT)
+    store.observe(replace(EVENT, event_id="about", session=None))
+    store.observe(replace(EVENT, event_id="other", query_id="query-1", session="other"))
+    assert store.erase("sitting") == Deleted(records=1, events=2)
+    assert [record.request_id for record in store.records()] == ["other"]
+    assert [event.event_id for event in store.events()] == ["other"]
+    assert store.owner_of("query-0") is None
+
+
+def test_a_closed_store_takes_nothing_and_says_so(url: str) -> None:
+    """An observer that comes too late is not disturbed, but counted; a sender is told."""
+    store = EventStore.open(url)
+    store.close()
+    store.observe(RECORD)
+    with pytest.raises(StoreUnavailableError, match="closed"):
+        store.submit(EVENT).result()
+    assert store.lost == 1
+    with EventStore.open(url) as again:
+        assert list(again.records()) == []
+
+
+@pytest.mark.parametrize(
+    "bad", ["mysql://host/name", "sqlite://", "sqlite:///:memory:", "sqlite:///a.db?mode=ro", "events.db"]
+)
+def test_urls_of_other_databases_are_refused(bad: str) -> None:
+    """With what is expected instead."""
+    with pytest.raises(StoreUrlError, match=r"sqlite:///relative/path\.db"):
+        EventStore.open(bad)
+
+
+def test_postgresql_keeps_nothing_of_an_erased_session_in_its_tables(cluster: Cluster) -> None:
+    """Not in the rows, and not in the files of tables and indexes either."""
+    with EventStore.open(cluster.create("erased")) as store:
+        for count in range(300):
+            store.observe(
+                replace(RECORD, request_id=f"{count}", session=f"s{count % 3}", text=f"canary-s{count % 3}")
+            )
+        store.flush()
+        assert b"canary-s1" in cluster.bytes_of_tables()
+        assert store.erase("s1") == Deleted(records=100)
+        left = cluster.bytes_of_tables()
+        assert b"canary-s1" not in left
+        assert b"canary-s2" in left
+
+
+def test_postgresql_may_go_and_come_back(cluster: Cluster) -> None:
+    """While the server is gone senders are told and observers are not; when it is back, what was observed is there."""
+    with EventStore.open(cluster.create("restarted"), Limits(patience_s=0.1, pause_s=0.1)) as store:
+        store.observe(RECORD)
+        store.flush()
+        cluster.stop()
+        try:
+            store.observe(replace(RECORD, request_id="meanwhile", query_id="query-1"))
+            with pytest.raises(StoreUnavailableError, match="check its disk or server"):
+                store.submit(EVENT).result()
+            assert "check its disk or server" in str(store.trouble)
+            assert store.owner_of("query-1") == Owner("key", "sitting")
+            with pytest.raises(StoreUnavailableError):
+                store.owner_of("query-0")
+        finally:
+            cluster.start()
+        until_recovered(store)
+        assert [record.request_id for record in store.records()] == ["request-0", "meanwhile"]
+        assert store.trouble is None
+        assert store.lost == 0
+        assert store.submit(EVENT).result() is True
+
+
+def test_postgresql_acknowledges_what_it_has_synced(cluster: Cluster) -> None:
+    """Whatever the server's default, our commits wait for its disk."""
+    url = cluster.create("synchronous")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE synchronous SET synchronous_commit = off")
+    with EventStore.open(url) as store, store._engine.connect() as ours:
+        assert ours.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"

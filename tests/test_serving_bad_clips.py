@@ -110,7 +110,7 @@ def test_a_clip_without_samples_has_no_text(server: Running) -> None:
 
 def test_the_longest_clip_is_the_operators_choice(start_server: Callable[..., Running]) -> None:
     """One sample more than that is refused, and the limit is named."""
-    serving = start_server(max_clip_s=0.5)
+    serving = start_server(catalogs=(), max_clip_s=0.5)
     assert post(serving, wav(np.zeros(8_000, np.int16))).status_code == 200
     refused = post(serving, wav(np.zeros(8_001, np.int16)))
     assert refused.status_code == 413
@@ -119,7 +119,7 @@ def test_the_longest_clip_is_the_operators_choice(start_server: Callable[..., Ru
 
 def test_the_largest_body_is_the_operators_choice(start_server: Callable[..., Running]) -> None:
     """Refused by its Content-Length, and where that is missing by what comes."""
-    serving = start_server(max_upload_bytes=10_000)
+    serving = start_server(catalogs=(), max_upload_bytes=10_000)
     assert post(serving, CLIP).status_code == 413
 
     def chunks() -> list[bytes]:
@@ -169,7 +169,7 @@ def test_a_bad_body_is_a_typed_error_and_a_record(
 
 def test_a_slow_upload_is_given_up(start_server: Callable[..., Running]) -> None:
     """A client that stops sending is answered 408, recorded, and holds nothing."""
-    serving = start_server(upload_stall_s=0.2)
+    serving = start_server(catalogs=(), upload_stall_s=0.2)
     with socket.create_connection(("127.0.0.1", serving.port)) as line:
         line.sendall(
             f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {MULTIPART}\r\n"
@@ -196,7 +196,7 @@ def test_clips_do_not_queue_for_ever_to_be_decoded(
     start_server: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where as many wait as may, the next one is sent away with the time to come back."""
-    serving = start_server()
+    serving = start_server(catalogs=())
     monkeypatch.setattr("serving.clips.MAX_WAITING", 0)
     refused = post(serving, CLIP)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")

@@ -14,7 +14,7 @@ from serving_app import Running  # noqa: E402  # after the skips
 
 def test_the_list_has_every_name_that_a_request_may_use(start_server: Callable[..., Running]) -> None:
     """Its own, the aliases, and the one with the digest: all the same model."""
-    serving = start_server(model_aliases=("whisper-1",))
+    serving = start_server(catalogs=(), model_aliases=("whisper-1",))
     identity = serving.app.state.services.model
     listed = serving.openai().models.list().data
     assert [one.id for one in listed] == ["en-small", "whisper-1", identity]

@@ -34,7 +34,7 @@ def ask(client: openai.OpenAI) -> Callable[..., httpx.Response]:
 
 def test_a_model_goes_by_several_names(start_server: Callable[..., Running]) -> None:
     """Its own, the operator's alias, and its own with the digest."""
-    serving = start_server(model_aliases=("whisper-1",))
+    serving = start_server(catalogs=(), model_aliases=("whisper-1",))
     for name in (MODEL, "whisper-1", serving.app.state.services.model):
         answer = serving.openai().audio.transcriptions.create(file=clip(), model=name)
         assert answer.text == "play some jazz music"

@@ -35,7 +35,7 @@ def post(serving: Running, **fields: str) -> httpx.Response:
 
 def test_a_clip_is_kept_where_both_agree(start_server: Callable[..., Running], tmp_path: Path) -> None:
     """Byte for byte, under the id of its request, readable by its owner alone; the answer says until when."""
-    serving = start_server(state_folder=tmp_path, retain_audio_days=2.0)
+    serving = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=2.0)
     before = datetime.now(UTC)
     answer = post(serving, retain="true")
     assert answer.headers["x-audio-retained"] == "true"
@@ -49,8 +49,8 @@ def test_a_clip_is_kept_where_both_agree(start_server: Callable[..., Running], t
 
 def test_a_clip_is_not_kept_otherwise(start_server: Callable[..., Running], tmp_path: Path) -> None:
     """Without the client's word, or without the operator's leave: no file, and the answer says so."""
-    allowed = start_server(state_folder=tmp_path, retain_audio_days=2.0)
-    forbidden = start_server(state_folder=tmp_path, retain_audio_days=0.0)
+    allowed = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=2.0)
+    forbidden = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=0.0)
     for answer in (post(allowed), post(allowed, retain="false"), post(forbidden, retain="true")):
         assert (answer.status_code, answer.headers["x-audio-retained"]) == (200, "false")
         assert "x-audio-retained-until" not in answer.headers
@@ -59,7 +59,7 @@ def test_a_clip_is_not_kept_otherwise(start_server: Callable[..., Running], tmp_
 
 def test_a_full_disk_costs_nobody_an_answer(start_server: Callable[..., Running], tmp_path: Path) -> None:
     """What cannot be kept is not kept; the text comes, and no half of a file stays."""
-    serving = start_server(state_folder=tmp_path, retain_audio_days=2.0)
+    serving = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=2.0)
     (tmp_path / "audio").write_text("a file where the folder should be")
     answer = post(serving, retain="true")
     assert (answer.status_code, answer.headers["x-audio-retained"]) == (200, "false")

@@ -236,6 +236,9 @@ class Stream:
         yield Final(self._recogniser.assemble(readings, clip, reason))
 
     def _partial_is_due(self) -> bool:
+        silent_since = self._segmenter.silent_since
+        if silent_since is not None and silent_since <= self._last_partial:
+            return False  # nothing was said since, and the final must not wait for a draft
         return self._position - self._last_partial >= self._endpoint.partial_interval_ms * SAMPLES_PER_MS
 
     def _partial(self) -> Iterator[Event]:

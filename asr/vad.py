@@ -130,6 +130,11 @@ class Segmenter:
             return None
         return max(self._floor, self._start * self._frame_length - self._pad)
 
+    @property
+    def silent_since(self) -> int | None:
+        """First sample of the silence that may end the open span, or None while somebody speaks."""
+        return None if self._silence is None else self._silence * self._frame_length
+
     def push(self, probability: float) -> Span | None:
         """Take the next frame's probability; return the span that it closes, if it closes one."""
         frame = self._frame

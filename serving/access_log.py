@@ -5,6 +5,7 @@ A route adds what it knows with `annotate`: ``annotate(request, model=..., audio
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -62,14 +63,14 @@ class AccessLogMiddleware:
                 raise
             finally:
                 principal = state.get("principal")
-                structlog.get_logger().log(
-                    40 if status >= 500 and status != 503 else 20,  # being full is no error of the program's
-                    "request",
-                    route=getattr(scope.get("route"), "path", UNMATCHED),
-                    method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
-                    status=status,
-                    duration_ms=round(1_000 * ((ended or self.clock()) - started), 1),
-                    bytes=received,
-                    key_id=None if principal is None else principal.key_id,
+                line = {
                     **state.get(STATE, {}),
-                )
+                    "route": getattr(scope.get("route"), "path", UNMATCHED),
+                    "method": "WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+                    "status": status,
+                    "duration_ms": round(1_000 * ((ended or self.clock()) - started), 1),
+                    "bytes": received,
+                    "key_id": None if principal is None else principal.key_id,
+                }
+                failed = status >= 500 and status != 503  # being full is no error of the program's
+                structlog.get_logger().log(logging.ERROR if failed else logging.INFO, "request", **line)

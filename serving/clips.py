@@ -6,15 +6,19 @@ What every route that takes a clip shares.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from anyio import to_thread
 from starlette.requests import Request
 
+from asr import audio
 from asr.audio import AudioLimits
+from asr.errors import UnsupportedAudioError
 from asr.transcript import SAMPLE_RATE_HZ
-from serving import containers
+from serving.clip_format import MATROSKA, is_mp4
 from serving.jobs import Samples
 from serving.recording import Ledger
+from serving.sandbox import Sandbox
 from serving.services import Services
 from serving.settings import Settings
 from serving.uploads import Upload, UploadLimits, read_upload
@@ -60,8 +64,21 @@ async def decoded(upload: Upload, services: Services, ledger: Ledger) -> Samples
     """
     started = time.perf_counter()
     limits = audio_limits(services.settings)
-    samples = await to_thread.run_sync(containers.decode, upload.file, limits, limiter=services.decoders)
+    decode = partial(decode_clip, upload.file, limits, services.containers)
+    samples = await to_thread.run_sync(decode, limiter=services.decoders)
     ledger.took({"decode": time.perf_counter() - started})
     if ledger.key_id is not None:
         services.rates.charge(ledger.key_id, len(samples) / SAMPLE_RATE_HZ)
     return samples
+
+
+def decode_clip(content: bytes, limits: AudioLimits, containers: Sandbox) -> Samples:
+    """A clip in any format: `asr.audio`'s, or in ``containers`` what that does not read. Raises AudioError."""
+    if is_mp4(content):
+        return containers.decode(content, limits)
+    try:
+        return audio.decode(content, limits)
+    except UnsupportedAudioError:
+        if not content.startswith(MATROSKA):
+            raise
+    return containers.decode(content, limits)

@@ -1,14 +1,12 @@
-"""Clips in any format that clients send: what `asr.audio` reads, and through FFmpeg (PyAV) what phones record into.
+"""What phones and browsers record into, through FFmpeg (PyAV): MP4, M4A, MOV, 3GP; WebM with another codec than Opus.
 
-In: the bytes of a file. Out: float32 mono samples at 16 kHz. MP4, M4A, MOV and 3GP, and WebM or Matroska with another
-codec than Opus, are FFmpeg's; it may use no other demuxer and no codec but the `CODECS`. All else is
-`asr.audio`'s, which reads untrusted files with fewer parsers.
+In: the bytes of a file. Out: float32 mono samples at 16 kHz. FFmpeg may use the demuxer that the first bytes call for
+and no codec but the `CODECS`. It is a large parser of untrusted bytes: the server runs this file in `serving.sandbox`.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import av
 import numpy as np
@@ -18,9 +16,8 @@ from av.audio.stream import AudioStream
 from asr import audio
 from asr.audio import AudioLimits, Samples
 from asr.errors import AudioLimitError, CorruptAudioError, UnsupportedAudioError
+from serving.clip_format import is_mp4
 
-MATROSKA = b"\x1a\x45\xdf\xa3"  # EBML
-ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # how MP4 and older QuickTime files begin
 PCM = ("s16le", "s16be", "s24le", "s24be", "f32le", "f32be", "mulaw", "alaw")
 COMPRESSED = ("aac", "alac", "amrnb", "amrwb", "flac", "mp3", "mp3float", "opus", "vorbis")
 CODECS = frozenset((*COMPRESSED, *(f"pcm_{form}" for form in PCM)))
@@ -32,23 +29,15 @@ OPTIONS = {"enable_drefs": "0", "use_absolute_path": "0"}
 
 def decode(content: bytes, limits: AudioLimits) -> Samples:
     """A clip, decoded whole. Raises AudioError as `asr.audio.decode` does."""
-    if content[4:8] in ATOMS:
-        return _decode(content, "mp4", limits)
-    try:
-        return audio.decode(content, limits)
-    except UnsupportedAudioError:
-        if not content.startswith(MATROSKA):
-            raise
-    return _decode(content, "matroska", limits)
-
-
-def _decode(content: bytes, demuxer: str, limits: AudioLimits) -> Samples:
+    demuxer = "mp4" if is_mp4(content) else "matroska"
     name = f"clip of {len(content)} bytes ({demuxer})"
     if len(content) > limits.max_bytes:
         raise AudioLimitError(f"{name}: the limit is {limits.max_bytes} bytes; cut or compress it")
     try:
         options = OPTIONS if demuxer == "mp4" else {}
-        with av.open(io.BytesIO(content), "r", format=demuxer, options=options) as container:
+        with av.open(
+            io.BytesIO(content), "r", format=demuxer, options=options, metadata_errors="replace"
+        ) as container:
             if not container.streams.audio:
                 raise UnsupportedAudioError(f"{name}: no audio in it")
             stream = container.streams.audio[0]
@@ -57,40 +46,45 @@ def _decode(content: bytes, demuxer: str, limits: AudioLimits) -> Samples:
                     f"{name}: its audio is of a codec that we do not read; convert it: "
                     "ffmpeg -i FILE -ar 16000 clip.wav"
                 )
-            rate_hz = stream.codec_context.sample_rate
-            _check_form(rate_hz, stream.codec_context.channels, name, limits)
-            parts = list(_mono(container, stream, name, limits))
+            mono, rate_hz = _mono(container, stream, name, limits)
     except av.error.FFmpegError as error:
         raise CorruptAudioError(
             f"{name}: cannot be decoded ({type(error).__name__}); record it again"
         ) from None
-    if not parts:
-        raise CorruptAudioError(f"{name}: headers without any audio behind them; record it again")
-    return audio.from_samples(np.concatenate(parts), rate_hz, limits)
+    return audio.from_samples(mono, rate_hz, limits)
 
 
 def _mono(
     container: av.container.InputContainer, stream: AudioStream, name: str, limits: AudioLimits
-) -> Iterator[Samples]:
-    """Blocks of the average of the channels, float32, at the stream's own rate."""
-    context = stream.codec_context
-    form = (context.sample_rate, context.layout.name)
-    resampler = AudioResampler(format="fltp", layout=context.layout, rate=context.sample_rate)
+) -> tuple[Samples, int]:
+    """The average of the channels, float32, at the stream's own rate; and that rate.
+
+    It is the first frame's: what the header says of HE-AAC is half of it.
+    """
+    resampler = AudioResampler(format="fltp")  # of the samples' type alone
     packets = int(limits.max_duration_s / SHORTEST_PACKET_S) + SPARE_PACKETS
-    longest = int(limits.max_duration_s * context.sample_rate)
+    form: tuple[int, int] | None = None
+    blocks: list[Samples] = []
     decoded = 0
     for packet in container.demux(stream):
         packets -= 1
         for frame in packet.decode():
-            if (frame.sample_rate, frame.layout.name) != form:
+            if form is None:
+                form = (frame.sample_rate, frame.layout.nb_channels)
+                _check_form(*form, name, limits)
+            if (frame.sample_rate, frame.layout.nb_channels) != form:
                 raise CorruptAudioError(f"{name}: its sample rate or channels change; record it again")
             decoded += frame.samples
-            if decoded > longest or packets < 0:
-                raise AudioLimitError(
-                    f"{name}: over the limit of {limits.max_duration_s:g} s; cut it into shorter clips"
-                )
-            for block in resampler.resample(frame):
-                yield block.to_ndarray().mean(axis=0, dtype=np.float32)
+            blocks += [
+                block.to_ndarray().mean(axis=0, dtype=np.float32) for block in resampler.resample(frame)
+            ]
+        if packets < 0 or (form is not None and decoded > limits.max_duration_s * form[0]):
+            raise AudioLimitError(
+                f"{name}: over the limit of {limits.max_duration_s:g} s; cut it into shorter clips"
+            )
+    if form is None:
+        raise CorruptAudioError(f"{name}: headers without any audio behind them; record it again")
+    return np.concatenate(blocks), form[0]
 
 
 def _check_form(rate_hz: int, channels: int, name: str, limits: AudioLimits) -> None:

@@ -1,9 +1,13 @@
-"""What OpenAPI says of every route's refusals: one envelope, OpenAI's, and the statuses that it comes with."""
+"""What OpenAPI says of every route's refusals: one envelope, OpenAI's, and the statuses that it comes with.
+
+FastAPI would add a 422 of its own form to each route with parameters; ours answers 400 to those (`serving.problems`).
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 MEANINGS = {
@@ -39,3 +43,18 @@ class Refusal(BaseModel):
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For the ``responses`` of a route that may answer with these."""
     return {status: {"model": Refusal, "description": MEANINGS[status]} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Leave FastAPI's own 422 out of the app's document. A route that answers 400 says so itself."""
+
+    def openapi() -> dict[str, Any]:
+        document = FastAPI.openapi(app)  # made once, then the same object
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                own = operation["responses"].get("422", {})
+                if "HTTPValidationError" in str(own.get("content")):
+                    del operation["responses"]["422"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it

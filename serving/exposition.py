@@ -96,10 +96,9 @@ class MeasuringMiddleware:
 
 
 def install(app: FastAPI) -> Metrics:
-    """Metrics of ``app`` in a registry of its own, the middleware that fills some of them, and their route."""
+    """Metrics of ``app`` in a registry of its own, and the route that shows them."""
     app.state.registry = CollectorRegistry()
     app.state.metrics = Metrics(app.state.registry, StoreOf(app))
-    app.add_middleware(MeasuringMiddleware, metrics=app.state.metrics)
     app.include_router(router)
     measured: Metrics = app.state.metrics
     return measured

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,11 +88,13 @@ Result = Heard | list[Hypothesis] | Exception | Crash
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What a worker loads."""
+    """What a worker loads, and how it logs: None leaves Python's own way, for use as a library."""
 
     model: str
     device: str = "cpu"
     catalog: Path | None = None  # a folder of `asr.catalog`
+    log_level: str | None = None
+    log_format: Literal["auto", "json", "console"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ message where it is listed, too. `configure` is called once, where the program i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -73,15 +74,33 @@ class _Foreign(logging.Handler):
         )
 
 
-def configure(stream: TextIO = sys.stderr, level: str = "info", form: Format = "auto") -> AllowList:
-    """Write all logs to ``stream`` from ``level`` on: JSON, or for people where ``auto`` finds a terminal.
+class _Lines:
+    """Writes finished lines. A stream that has gone (a closed pipe, a full disk) must not end a request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """One line, whole, whichever threads write at once."""
+        with self._lock, contextlib.suppress(OSError, ValueError):  # ValueError: the stream was closed
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def configure(stream: TextIO | None = None, level: str = "info", form: Format = "auto") -> AllowList:
+    """Write all logs to ``stream`` (stderr) from ``level`` on: JSON, or for people where ``auto`` finds a terminal.
 
     The allow-list is returned for its count of what it kept out. Run uvicorn with ``log_config=None`` and
     ``access_log=False``, or it puts its own handlers back.
     """
+    stream = sys.stderr if stream is None else stream
     for_people = form == "console" or (form == "auto" and stream.isatty())
     number = logging.getLevelNamesMapping()[level.upper()]
     allow_list = AllowList()
+    lines = _Lines(stream)
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=stream.isatty())
         if for_people
@@ -97,7 +116,7 @@ def configure(stream: TextIO = sys.stderr, level: str = "info", form: Format = "
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Foreign()], level=number, force=True)

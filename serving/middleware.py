@@ -11,16 +11,19 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from monitoring.metrics import Metrics
 from serving import auth, headers, problems
 from serving.access_log import AccessLogMiddleware
+from serving.exposition import MeasuringMiddleware
 from serving.linger import LingerMiddleware
 
 
-def install(app: FastAPI, access: auth.Access, origins: Sequence[str] = ()) -> None:
+def install(app: FastAPI, access: auth.Access, metrics: Metrics, origins: Sequence[str] = ()) -> None:
     """Put it around ``app``, and have ``require`` ask ``access``. ``origins`` are web sites that may call (CORS)."""
     allowed = headers.check_origins(origins)
     problems.install(app)  # each one added wraps those before
     auth.install(app, access, allowed)
     app.add_middleware(AccessLogMiddleware)
+    app.add_middleware(MeasuringMiddleware, metrics=metrics)
     app.add_middleware(LingerMiddleware)
     headers.install(app, allowed)

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from asr.audio import MAGIC
-from serving.containers import ATOMS
+from serving.clip_format import extension
 
 FOLDER = "audio"
 PURGE_EVERY_S = 600.0
@@ -83,14 +82,3 @@ async def purging(kept: AudioStore, every_s: float = PURGE_EVERY_S) -> None:
     while True:
         await to_thread.run_sync(kept.purge, datetime.now(UTC))
         await asyncio.sleep(every_s)
-
-
-def extension(content: bytes) -> str:
-    """What a clip that could be decoded should be called, told by its content."""
-    if content[:4] == b"RIFF":
-        return "wav"
-    if content[:4] == b"FORM":
-        return "aiff"
-    if content[4:8] in ATOMS:
-        return "mp4"
-    return next((kind.lower() for magic, kind in MAGIC.items() if content.startswith(magic)), "mp3")

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from anyio import CapacityLimiter
 from fastapi import Depends
@@ -20,13 +20,12 @@ from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.retention import AudioStore
+from serving.sandbox import Sandbox
+from serving.search import Result, SearchIndex
 from serving.settings import Settings
 from serving.streams import Streams
 
 STREAM_RESULTS = 10
-
-if TYPE_CHECKING:  # TODO(merge): search
-    from serving.search import Result, SearchIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Services:
     queries: Queries
     rates: RateLimiter
     decoders: CapacityLimiter  # threads that decode audio
+    containers: Sandbox  # what they leave to FFmpeg
     streams: Streams
     store: EventStore
     audio: AudioStore | None = None  # clips that are kept; None without a folder for them
@@ -74,13 +74,15 @@ class Services:
 
     def ledger(self, transport: Transport, connection: HTTPConnection) -> Ledger:
         """The record of a request, opened; its end hands it to the observers."""
+        ledger = self.unnamed_ledger(transport, request_id(connection))
+        ledger.key_id = key_id(connection)
+        ledger.session = connection.headers.get("x-session-id", "")[:64] or None
+        return ledger
+
+    def unnamed_ledger(self, transport: Transport, request_id: str) -> Ledger:
+        """The record of a request that came without a key and without headers."""
         return Ledger(
-            (self.store.observe, *self.observers),
-            transport,
-            request_id=request_id(connection),
-            model=self.model,
-            key_id=key_id(connection),
-            session=connection.headers.get("x-session-id", "")[:64] or None,
+            (self.store.observe, *self.observers), transport, request_id=request_id, model=self.model
         )
 
 

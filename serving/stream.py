@@ -54,7 +54,7 @@ async def stream(
     services: Shared,
     principal: Annotated[Principal, Depends(require(Scope.TRANSCRIBE))],
 ) -> None:
-    """Speech in, as it is spoken; text out. See README, "Streaming"."""
+    """Speech in, as it is spoken; text out, as `serving.stream_messages` has it."""
     await websocket.accept(subprotocol(websocket))
     await Conversation(websocket, services, principal).run()
 
@@ -174,7 +174,7 @@ class Conversation:
                     return
                 sent = received.get("bytes")
                 await self._inbox.put(received["text"] if sent is None else sent)
-        except TooLargeError as error:
+        except Exception as error:  # too large a message, or our fault: either way whoever hears must know
             await self._inbox.end(error)
 
     async def _stop(self) -> None:
@@ -206,6 +206,7 @@ class Conversation:
         config = self._session.config
         if config is not None and config.session is not None:
             ledger.session = config.session
+        ledger.fields_missing = () if ledger.session else ("session",)
         return ledger
 
     def _waiting_s(self) -> float:

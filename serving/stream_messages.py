@@ -36,11 +36,11 @@ class Endpoint(_Strict):
     """When an utterance is over; null: as the model was tuned."""
 
     trailing_silence_ms: Annotated[int, Field(ge=100, le=5_000)] | None = None
-    max_utterance_s: Annotated[float, Field(ge=1.0, le=60.0)] | None = None
+    max_utterance_s: Annotated[float, Field(ge=1.0, le=30.0)] | None = None
 
 
 class StreamConfig(_Strict):
-    """The first message of a stream. See README, "Streaming"."""
+    """The first message of a stream. Everything may be left out."""
 
     sample_rate: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ)] = 16_000
     words: bool = True  # in finals: each with its times and confidence
@@ -48,7 +48,7 @@ class StreamConfig(_Strict):
     hotwords: tuple[str, ...] = Field((), strict=False)  # JSON has lists, which strict tuples refuse
     catalog: bool = False  # be biased to the catalogue, and search it
     endpoint: Endpoint = Endpoint()
-    session: Annotated[str, Field(min_length=1, max_length=128)] | None = (
+    session: Annotated[str, Field(min_length=1, max_length=64)] | None = (
         None  # the client's name of a sitting
     )
     single: bool = False  # one utterance and no more

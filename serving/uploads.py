@@ -10,7 +10,6 @@ Refusals are `serving.errors`: 400 malformed, 408 too slow, 413 too large, 415 a
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ from starlette.requests import Request
 
 from serving.errors import (
     InvalidParameterError,
-    NotFoundError,
     SlowUploadError,
     TooLargeError,
     UnsupportedMediaError,
@@ -34,7 +32,6 @@ from serving.problems import invalid
 
 MIB = 1 << 20
 FILE = "file"  # the one part that is a file, as OpenAI names it
-MODEL_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}")
 PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 FILENAME_LENGTH = 255
 
@@ -69,15 +66,6 @@ class Upload:
         if len(values) > 1:
             raise InvalidParameterError(f"{name} was given {len(values)} times: give it once", param=name)
         return values[0] if values else None
-
-
-def check_name(name: str, param: str = "model") -> str:
-    """``name`` if it can name a model. Raises NotFoundError, the same as for a model that is not there."""
-    if MODEL_NAME.fullmatch(name):
-        return name
-    raise NotFoundError(
-        "There is no such model; GET /v1/models lists those there are.", param=param, code="model_not_found"
-    )
 
 
 async def read_upload(request: Request, limits: UploadLimits) -> Upload:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from asr.transcript import Reading, Transcript
 from monitoring.record import Transport
 from serving import clips
+from serving.access_log import annotate
 from serving.auth import Principal, require
 from serving.disconnect import unless_gone
 from serving.documented import refusals
@@ -125,6 +126,14 @@ async def by_voice(
         transcript = await unless_gone(request, _heard(upload, services, ledger))
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, transcript.readings, count)
+        annotate(
+            request,
+            query_id=ledger.query_id,
+            model=services.model,
+            audio_s=round(transcript.clip.duration_s, 3),
+            null_reason=transcript.null_reason,
+            n_results=len(results),
+        )
         return VoiceResults(
             query_id=ledger.query_id or "",
             transcript=heard_text(transcript),
@@ -154,6 +163,7 @@ async def by_text(
         ledger.text = asked.query
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, (Reading(asked.query, 1.0),), asked.k)
+        annotate(request, query_id=ledger.query_id, n_results=len(results))
         return Results(query_id=ledger.query_id or "", results=results, model=services.model)
 
 

@@ -23,6 +23,7 @@ from asr.stages import Stages
 from asr.transcribe import Transcriber
 from asr.transcript import SAMPLE_RATE_HZ
 from asr.vad import VadOptions
+from serving import logs
 from serving.jobs import Crash, Heard, Hearing, Job, Ready, Result, SegmentJob, Timing, WorkerSpec
 
 WARM_UP_S = (0.5, 2.0, 4.0)  # lengths of the sounds that show what a clip costs
@@ -32,6 +33,8 @@ GROUP = 4  # and how many of them together show whether company pays
 def main(connection: Connection, spec: WorkerSpec) -> None:
     """Body of the process. The first message says `Ready`, or the error that kept it from loading."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front process decides when to stop
+    if spec.log_level is not None:  # an error that nobody caught must not print what it choked on
+        logs.configure(level=spec.log_level, form=spec.log_format)
     try:
         ears = Ears(spec)
         connection.send(Ready(ears.plain.assemble.calibration, ears.measure()))

@@ -145,13 +145,8 @@ class Conversation(AsyncEventHandler):
         form = PcmFormat(*(_whole(event, name) for name in ("rate", "width", "channels")))
         services = self._services
         services.rates.admit(None)
-        ledger = Ledger(
-            services.observers,
-            Transport.WYOMING,
-            request_id=secrets.token_hex(16),
-            model=services.model,
-            fields_missing=("session",),
-        )
+        ledger = services.unnamed_ledger(Transport.WYOMING, secrets.token_hex(16))
+        ledger.fields_missing = ("session",)
         self._command = _Command(ledger, form, PcmReader(form), [])
         return self._command
 

@@ -357,6 +357,22 @@ def test_auto_writes_json_where_no_person_looks(stream: io.StringIO) -> None:
     assert lines(stream)[0]["port"] == 8_000
 
 
+class Gone(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        """Fails."""
+        raise BrokenPipeError(text)
+
+
+def test_a_log_that_cannot_be_written_ends_no_request(stream: io.StringIO, serve: Callable[..., str]) -> None:
+    """Whether the reader has gone or the stream was closed."""
+    stream.close()
+    for gone in (Gone(), stream):
+        configure(gone, "debug", "json")
+        assert httpx.post(f"{serve(app())}/v1/full").status_code == 503
+
+
 def test_importing_changes_nothing() -> None:
     """No handler and no hook before ``configure`` is called."""
     program = (

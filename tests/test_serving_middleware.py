@@ -17,7 +17,9 @@ import structlog
 import websockets
 import websockets.sync.client
 from fastapi import Depends, FastAPI, Request, WebSocket
+from prometheus_client import CollectorRegistry
 
+from monitoring.metrics import Metrics
 from serving import middleware
 from serving.auth import Access, Principal, require, subprotocol
 from serving.connections import HeadLimits, bounded_protocol
@@ -49,7 +51,7 @@ def logged() -> Generator[Callable[[], str], None, None]:
 def app(access: Access) -> FastAPI:
     """One route and one stream that want a key."""
     made = FastAPI()
-    middleware.install(made, access, (ORIGIN,))
+    middleware.install(made, access, Metrics(CollectorRegistry()), (ORIGIN,))
 
     @made.post("/v1/audio/transcriptions")
     async def transcriptions(request: Request, principal: Caller) -> int:

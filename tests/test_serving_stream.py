@@ -6,10 +6,10 @@ import json
 import os.path
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from websockets.sync.client import ClientConnection, connect
 
 from asr.audio import Samples, decode
 from asr.transcribe import Transcriber
-from asr.transcript import Transcript
 from monitoring.record import Outcome, Record, Transport
 from serving.inbox import MAX_MESSAGE
 from serving.keys import KeyStore, Scope
@@ -250,9 +249,7 @@ def test_only_who_has_a_key_may_stream(start_server: Callable[..., Running], tmp
             client.send(DIALOGUE)
             assert finals(received(client)[0])
         assert server.record(request_id(client)).key_id is not None
-    services = server.app.state.services
-    server.app.state.services = replace(services, find=lambda _: [])
-    with streaming(server, {"catalog": True}, **browser) as client:
+    with searching(server, list), streaming(server, {"catalog": True}, **browser) as client:
         ((told,), code) = received(client)
     assert (told["code"], told["param"], code) == ("insufficient_permissions", "catalog", 1008)
 
@@ -291,18 +288,54 @@ def test_connections_that_drop_leave_nothing(server: Running) -> None:
     assert sum(thread.name.startswith("stream") for thread in threading.enumerate()) <= min(limit, 16)
 
 
-def test_a_slow_stream_delays_nobody(start_server: Callable[..., Running]) -> None:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A result of a catalogue, and the item in it."""
+
+    id: str
+    score: float = 1.0
+
+    @property
+    def item(self) -> Found:
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "title": "Jazz", "aliases": [], "facets": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A catalogue that a test can hold up, or have fail."""
+
+    find: Callable[[], list[Found]]
+
+    def search(self, readings: Sequence[object], count: int) -> list[Found]:
+        assert readings
+        assert count > 0
+        return self.find()
+
+
+@contextmanager
+def searching(server: Running, find: Callable[[], list[Found]]) -> Iterator[None]:
+    """The server has a catalogue until the block ends."""
+    services = server.app.state.services
+    server.app.state.services = replace(services, index=Index(find))
+    try:
+        yield
+    finally:
+        server.app.state.services = services
+
+
+def test_a_slow_stream_delays_nobody(server: Running) -> None:
     """While one stream's search hangs, another gets its final and the event loop answers."""
-    server = start_server()
     hanging, go_on = threading.Event(), threading.Event()
 
-    def find(transcript: Transcript) -> list[dict[str, Any]]:
+    def find() -> list[Found]:
         hanging.set()
         assert go_on.wait(PATIENCE_S)
-        return [{"id": "b1", "title": transcript.text, "score": 1.0}]
+        return [Found("b1")]
 
-    server.app.state.services = replace(server.app.state.services, find=find)
-    with streaming(server, {"catalog": True, "single": True}) as slow:
+    with searching(server, find), streaming(server, {"catalog": True, "single": True}) as slow:
         slow.send(DIALOGUE)
         assert hanging.wait(PATIENCE_S)
         with streaming(server, {"single": True}) as other:
@@ -311,8 +344,24 @@ def test_a_slow_stream_delays_nobody(start_server: Callable[..., Running]) -> No
         assert httpx.get(f"{server.base_url}/healthz").status_code == 200
         go_on.set()
         (final,) = finals(received(slow)[0])
-    assert final["results"] == [{"id": "b1", "title": final["text"], "score": 1.0}]
+    assert [result["id"] for result in final["results"]] == ["b1"]
     assert server.record(request_id(slow)).results == ("b1",)
+
+
+def test_our_own_fault_is_told_as_that(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """1011, a message without a word of what went wrong, one error record; and the log has the reason."""
+
+    def find() -> list[Found]:
+        raise LookupError("nothing like some jazz music")
+
+    with searching(server, find), streaming(server, {"catalog": True, "single": True}) as client:
+        client.send(DIALOGUE)
+        told, code = received(client)
+    assert (told[-1]["code"], code) == ("internal_error", 1011)
+    assert "jazz" not in json.dumps(told)
+    record = server.record(request_id(client))
+    assert (record.outcome, record.error, record.status) == (Outcome.ERROR, "LookupError", 500)
+    assert [entry.name for entry in caplog.records if entry.levelname == "ERROR"] == ["serving.stream"]
 
 
 def test_a_shutdown_finishes_what_was_said() -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from serving import problems
-from serving.errors import InvalidParameterError, NotFoundError
+from serving.errors import InvalidParameterError
 from serving.linger import LingerMiddleware
-from serving.uploads import Upload, UploadLimits, check_name, read_model, read_upload
+from serving.uploads import Upload, UploadLimits, read_model, read_upload
 
 SMALL = UploadLimits(
     total_bytes=20_000, field_bytes=200, header_bytes=500, headers=4, parts=6, stall_s=0.3, total_s=1.0
@@ -346,37 +346,3 @@ def test_json_too_large_and_too_slow(serve: Callable[..., str]) -> None:
     with connected(address, "Content-Length: 50\r\n", "application/json") as connection:
         connection.sendall(b"{")
         assert until_closed(connection) == (408, "upload_too_slow")
-
-
-@pytest.mark.parametrize("name", ["en-small", "whisper-1", "en-small@a1b2c3", "gpt-4o-transcribe", "a.b:c"])
-def test_names_that_a_model_may_have(name: str) -> None:
-    """Those of OpenAI's and ours."""
-    assert check_name(name) == name
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "../en-small",
-        "/etc/passwd",
-        "a/b",
-        "a\\b",
-        "a\x00b",
-        "a..b",
-        "%2e%2e%2f",
-        "~root",
-        "-x",
-        "a\n",
-        "x" * 129,
-        "ø",
-    ],
-)
-def test_names_that_lead_elsewhere(name: str) -> None:
-    """The same 404 as a model that is not there: nothing is learnt of the disk, and the name is not repeated."""
-    with pytest.raises(NotFoundError) as caught:
-        check_name(name)
-    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
-    assert str(caught.value) == "There is no such model; GET /v1/models lists those there are."

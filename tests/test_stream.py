@@ -137,10 +137,10 @@ def test_the_cut_changes_nothing_without_speech(cuts: list[int], seconds: float,
 
 
 def test_what_happens_in_which_order() -> None:
-    """Started, partials every 400 ms of speech, stopped, final: twice; the blips are not mentioned."""
+    """Started, partials every 400 ms up to the first in silence, stopped, final: twice; no blip is mentioned."""
     names = [type(event).__name__ for event in WHOLE]
-    one = ["SpeechStarted", *["Partial"] * 5, "SpeechStopped", "Final"]
-    two = ["SpeechStarted", *["Partial"] * 3, "SpeechStopped", "Final"]
+    one = ["SpeechStarted", *["Partial"] * 4, "SpeechStopped", "Final"]
+    two = ["SpeechStarted", *["Partial"] * 2, "SpeechStopped", "Final"]
     assert names == one + two
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asr.bundle import DEFAULT_MODEL
 from serving.openai.chunking import LEAST_THRESHOLD, MOST_PADDING_MS, SILENCE_MS
 from serving.openai.parameters import GRANULARITIES, Format
 
@@ -35,10 +36,12 @@ PROPERTIES: dict[str, Any] = {
         "format": "binary",
         "description": "The clip: WAV, FLAC, OGG (Opus, Vorbis), MP3, WebM, MP4, M4A. Told by its content.",
     },
-    "model": _text("A name from GET /v1/models."),
-    "language": _text("The language of the clip, which must be the model's: en, English, en-US."),
+    "model": _text("A name from GET /v1/models.", examples=[DEFAULT_MODEL]),
+    "language": _text(
+        "The language of the clip, which must be the model's.", examples=["en", "English", "en-US"]
+    ),
     "languages[]": _list("Possible languages of the clip."),
-    "prompt": _text("Names and phrases to expect; they are favoured, nothing is excluded.", maxLength=65_536),
+    "prompt": _text("Names and phrases to expect; they are favoured, nothing is excluded."),
     "keywords[]": _list("Phrases to expect, of up to 10 words each.", pattern="[A-Za-z]"),
     "temperature": {
         "type": "number",
@@ -68,7 +71,7 @@ FORM: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "required": ["file", "model"], "properties": PROPERTIES}
+                "schema": {"type": "object", "required": ["file", "model"], "properties": PROPERTIES},
             }
         },
     }

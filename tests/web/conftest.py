@@ -92,7 +92,9 @@ def visit(
             page.set_default_timeout(PATIENCE_MS)
             page.on(
                 "console",
-                lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None,
+                lambda message: (
+                    complaints.append(message.text) if message.type in ("error", "warning") else None
+                ),
             )
             page.on("pageerror", lambda error: complaints.append(str(error)))
             if script:

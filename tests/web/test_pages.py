@@ -96,7 +96,9 @@ def test_nothing_is_asked_of_another_site() -> None:
     """No address with a scheme, but for the names of XML's vocabularies."""
     for name, file in pages.files().items():
         text = file.content.decode().replace("http://www.w3.org/2000/svg", "")
-        assert re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z]+", re.sub(r"^\s*//.*$", "", text, flags=re.M)) == [], name
+        assert (
+            re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z]+", re.sub(r"^\s*//.*$", "", text, flags=re.M)) == []
+        ), name
 
 
 def test_nothing_stands_inline() -> None:

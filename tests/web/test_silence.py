@@ -209,7 +209,9 @@ def test_the_server_is_gone(visit: Callable[..., Page], server: Running, complai
     complaints.clear()
 
 
-def test_no_catalogue(visit: Callable[..., Page], start_server: Callable[..., Running], complaints: list[str]) -> None:
+def test_no_catalogue(
+    visit: Callable[..., Page], start_server: Callable[..., Running], complaints: list[str]
+) -> None:
     """A server that only transcribes has nothing to search, spoken or typed."""
     page = visit(start_server(catalogs=()).base_url)
     speak(page)

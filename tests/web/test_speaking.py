@@ -135,7 +135,7 @@ def test_one_tap_corrects_what_was_heard(answered: Page, server: Running) -> Non
 
 
 def test_said_again_and_dismissed(answered: Page, server: Running) -> None:
-    """"Say it again" tells a redo of the first query and listens; "Dismiss" tells so of the second, and forgets."""
+    """ "Say it again" tells a redo of the first query and listens; "Dismiss" tells so of the second, and forgets."""
     answered.get_by_role("button", name="Say it again").click()
     expect(answered.locator("#hint")).to_have_text(re.compile("Listening"))
     expect(answered.locator("#heard-text")).to_be_visible()

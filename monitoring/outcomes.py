@@ -1,0 +1,162 @@
+"""What people did after a query, read off one session: opened a result, asked again, typed instead, or moved on.
+
+In: the records and events of one session, in any order. Out: a `Followed` for each query that was answered, to be
+charged to the version that answered it. Nothing here needs a clock or a database.
+
+A query is *asked again* where the next one begins within `GAP_S` of its results, no click between that dwelt
+`DWELL_S` or longer, and either the first had no text or the two texts sound alike. Sounding alike has two sides:
+the whole texts are near (`DISTANCE`), and the words in which they differ are, too (`WORDS_DISTANCE`). "Red jacket"
+after "blue jacket" is near as a whole, but what differs was not misheard: the person wants another one. A client's
+own word ("redo", "typed") within `TOLD_S` needs no inference. A typed second query is a *switch*, and what was typed
+a weak label for the first clip.
+
+Sources: Levitan & Elson (ACL 2014), Jiang et al. (SIGIR 2013), Shokouhi et al. (SIGIR 2014); Hassan et al. (2013) on
+surface similarity alone, which over-fires. Not looked at: the audio, which no record holds; so a query that was
+heard as two quite different texts, and another wish that sounds like the first, are taken for what they are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from difflib import SequenceMatcher
+from enum import StrEnum
+
+from monitoring.record import Event, EventType, Outcome, Record, Transport
+
+GAP_S = 30.0
+TOLD_S = 120.0
+DWELL_S = 10.0
+DISTANCE = 0.4
+WORDS_DISTANCE = 0.6
+REPEAT_DISTANCE = 0.1  # nearer than this, the same was said again; farther, it was put otherwise
+
+Distance = Callable[[str, str], float]  # how unlike two texts sound, from 0 to 1: asr.phonetic
+
+
+class Again(StrEnum):
+    """In which way a query was asked again; the label ``kind`` of ``redo_total``, but for TYPED."""
+
+    EXPLICIT = "explicit"  # the client says so
+    REPEAT = "repeat"
+    REPHRASE = "rephrase"
+    TYPED = "typed"  # a switch to typing
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A result opened, and for how long until the next thing happened; None: nothing did."""
+
+    item_id: str
+    dwell_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What became of one answered query. ``again_as`` is the query that repeats it; ``typed`` a weak label."""
+
+    query_id: str
+    model: str
+    arm: str
+    null: bool
+    clicks: tuple[Click, ...] = ()
+    again: Again | None = None
+    again_as: str | None = None
+    typed: str = field(default="", repr=False)
+
+    @property
+    def satisfied(self) -> bool:
+        """A click that dwelt, or after which nothing more was asked."""
+        return any(click.dwell_s is None or click.dwell_s >= DWELL_S for click in self.clicks)
+
+
+def follow(records: Sequence[Record], events: Sequence[Event], distance: Distance) -> tuple[Followed, ...]:
+    """What became of each answered query of one session, in order of time.
+
+    Late events change it: call this when a session is ``settled``.
+    """
+    asked = sorted((record for record in records if _was_answered(record)), key=lambda record: record.at)
+    happened = sorted(events, key=lambda event: event.at)
+    return tuple(
+        _follow(first, asked[place + 1] if place + 1 < len(asked) else None, happened, distance)
+        for place, first in enumerate(asked)
+    )
+
+
+def settled(records: Sequence[Record], now: datetime, watermark: timedelta) -> bool:
+    """Whether nothing more can change what became of a session: its last window is over, and late events are in."""
+    return all(now >= _shown(record) + timedelta(seconds=TOLD_S) + watermark for record in records)
+
+
+def _was_answered(record: Record) -> bool:
+    return record.outcome is not Outcome.ERROR and record.query_id is not None
+
+
+def _shown(record: Record) -> datetime:
+    """When its results were there: ``at`` is when the request began."""
+    return record.at + timedelta(seconds=record.duration_s)
+
+
+def _follow(first: Record, second: Record | None, events: Sequence[Event], distance: Distance) -> Followed:
+    assert first.query_id is not None, "only answered queries are followed"
+    mine = [event for event in events if event.query_id == first.query_id]
+    clicks = _clicks(mine, None if second is None else second.at)
+    followed = Followed(first.query_id, first.model, first.arm, first.null_reason is not None, clicks)
+    if first.transport is Transport.TEXT:
+        return followed  # nobody was misheard
+    again = _told(first, mine) or (None if second is None else _inferred(first, second, followed, distance))
+    if again is None:
+        return followed
+    typed = next((event.text for event in mine if event.type is EventType.TYPED), "")
+    by = second if second is not None and _gap_s(first, second) <= TOLD_S else None
+    if again is Again.TYPED and not typed and by is not None and by.transport is Transport.TEXT:
+        typed = by.text
+    return replace(followed, again=again, again_as=None if by is None else by.query_id, typed=typed)
+
+
+def _clicks(events: Sequence[Event], next_query: datetime | None) -> tuple[Click, ...]:
+    clicks = [event for event in events if event.type is EventType.CLICK]
+    ends = [*(event.at for event in clicks[1:]), next_query]
+    return tuple(
+        Click(click.item_id or "", None if end is None else max(0.0, (end - click.at).total_seconds()))
+        for click, end in zip(clicks, ends, strict=False)
+    )
+
+
+def _told(first: Record, events: Sequence[Event]) -> Again | None:
+    in_time = [event.type for event in events if (event.at - _shown(first)).total_seconds() <= TOLD_S]
+    if EventType.TYPED in in_time:
+        return Again.TYPED
+    return Again.EXPLICIT if EventType.REDO in in_time else None
+
+
+def _gap_s(first: Record, second: Record) -> float:
+    return max(0.0, (second.at - _shown(first)).total_seconds())
+
+
+def _inferred(first: Record, second: Record, followed: Followed, distance: Distance) -> Again | None:
+    if _gap_s(first, second) > GAP_S or followed.satisfied:
+        return None
+    typed = second.transport is Transport.TEXT
+    if not first.text:
+        return Again.TYPED if typed else Again.REPEAT
+    if not second.text:
+        return None  # nobody knows what was asked
+    far = distance(first.text, second.text)
+    if far > DISTANCE or _other_words(first.text, second.text, distance):
+        return None
+    if typed:
+        return Again.TYPED
+    return Again.REPEAT if far <= REPEAT_DISTANCE else Again.REPHRASE
+
+
+def _other_words(first: str, second: str, distance: Distance) -> bool:
+    """Whether words were replaced by words that sound quite different."""
+    before, after = first.split(), second.split()
+    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    return any(
+        distance(" ".join(before[a:b]), " ".join(after[c:d])) > WORDS_DISTANCE
+        for kind, a, b, c, d in changes
+        if kind == "replace"
+    )

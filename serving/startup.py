@@ -1,0 +1,105 @@
+"""Everything that the routes share, started in order; what was started is stopped in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from anyio import CapacityLimiter
+
+from asr import bundle
+from asr.pronounce import pronouncer
+from monitoring.metrics import Metrics
+from monitoring.record import Observer
+from monitoring.store import EventStore
+from serving import catalogs, decoder_catalogs, retention
+from serving.engine import Engine
+from serving.jobs import WorkerSpec
+from serving.queries import Queries
+from serving.rates import RateLimit, RateLimiter
+from serving.sandbox import Sandbox
+from serving.search import SearchIndex
+from serving.services import Services
+from serving.settings import Settings
+from serving.streams import Streams
+
+STORE_FILE = "events.sqlite3"
+CATALOGS = "catalogs"
+
+
+async def start(
+    settings: Settings, metrics: Metrics, observers: Sequence[Observer], stack: AsyncExitStack
+) -> Services:
+    """The services of one server; ``stack`` stops them. Raises AsrError and MonitoringError for what cannot start."""
+    store = await asyncio.to_thread(EventStore.open, _store_url(settings, stack))
+    stack.push_async_callback(asyncio.to_thread, store.close)
+    # The index is made in this process while the workers load the decoder's side of it in theirs.
+    folder = await asyncio.to_thread(_decoder_catalog, settings)
+    index, engine = await asyncio.gather(
+        asyncio.to_thread(_index, settings), _engine(settings, folder, metrics)
+    )
+    stack.push_async_callback(engine.close, settings.drain_s)
+    streams = Streams(settings.max_streams)
+    stack.push_async_callback(streams.close, 0.0)  # under `serving.listening` all have finished by now
+    containers = Sandbox()
+    stack.callback(containers.close)
+    return Services(
+        settings,
+        engine,
+        Queries(),
+        _rates(settings),
+        CapacityLimiter(settings.workers),
+        containers,
+        streams,
+        store,
+        _audio(settings, stack),
+        index,
+        (metrics.observe, *observers),
+    )
+
+
+def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.store is not None:
+        return settings.store
+    folder = settings.state_folder
+    if folder is None:  # kept as long as the process
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voicesearch-")))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return f"sqlite:///{folder / STORE_FILE}"
+
+
+def _decoder_catalog(settings: Settings) -> Path | None:
+    if not settings.catalogs:
+        return None
+    cache = None if settings.state_folder is None else settings.state_folder / CATALOGS
+    sources = [catalogs.find(name) for name in settings.catalogs]
+    return decoder_catalogs.prepare(sources, settings.model, cache, settings.catalog_weight)
+
+
+def _index(settings: Settings) -> SearchIndex | None:
+    if not settings.catalogs:
+        return None
+    items = catalogs.read([catalogs.find(name) for name in settings.catalogs])
+    folder = bundle.find(settings.model)
+    return SearchIndex(items, pronouncer(folder, bundle.read(folder)))
+
+
+async def _engine(settings: Settings, catalog: Path | None, metrics: Metrics) -> Engine:
+    spec = WorkerSpec(settings.model, settings.device, catalog, settings.log_level, settings.log_format)
+    return await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
+
+
+def _audio(settings: Settings, stack: AsyncExitStack) -> retention.AudioStore | None:
+    audio = retention.store(settings.state_folder, settings.retain_audio_days)
+    if audio is not None:
+        purging = asyncio.create_task(retention.purging(audio))
+        stack.callback(purging.cancel)
+    return audio
+
+
+def _rates(settings: Settings) -> RateLimiter:
+    a_minute = settings.audio_s_per_minute
+    return RateLimiter(RateLimit(capacity_s=max(a_minute, 1.0), refill_per_s=a_minute / 60.0))

@@ -1,0 +1,183 @@
+"""``monitoring.outcomes``: what people did next, case by case, and on labelled sessions."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from asr.transcript import NullReason
+from monitoring.outcomes import Again, Click, follow, settled
+from monitoring.record import Event, EventType, Outcome, Record, Transport
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+FIRST = Record(
+    "r1",
+    AT,
+    Transport.SEARCH,
+    Outcome.OK,
+    200,
+    "en-small@0",
+    1.0,
+    query_id="q1",
+    session="s",
+    text="red jacket",
+)
+SHOWN = AT + timedelta(seconds=1)
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """``scripts/check_outcomes`` as a module."""
+    path = Path(__file__).resolve().parent.parent / "scripts" / "check_outcomes"
+    loader = importlib.machinery.SourceFileLoader("check_outcomes", str(path))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module  # where dataclasses look up their annotations
+    loader.exec_module(module)
+    return module
+
+
+def letters(a: str, b: str) -> float:
+    """A distance that needs no pronunciations: the share of letters that differ at their place."""
+    different = sum(x != y for x, y in zip(a, b, strict=False)) + abs(len(a) - len(b))
+    return different / max(len(a), len(b), 1)
+
+
+def after(seconds: float, text: str, transport: Transport = Transport.SEARCH) -> Record:
+    """The next query, so many seconds after the results of the first."""
+    at = SHOWN + timedelta(seconds=seconds)
+    return replace(FIRST, request_id="r2", query_id="q2", at=at, text=text, transport=transport)
+
+
+def event(kind: EventType, seconds: float, **more: str) -> Event:
+    """Something done with the first query, so many seconds after its results."""
+    return Event(f"{kind}-{seconds}", "q1", kind, SHOWN + timedelta(seconds=seconds), **more)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seconds", "again"),
+    [
+        ("red jacket", "red jacket", 5, Again.REPEAT),
+        ("read jacket", "reed jacket", 5, Again.REPEAT),  # 1 of 11 letters
+        ("rent packet", "red jacket", 5, None),  # letters are a poor measure of sounds: 0.73
+        ("bed jacket", "red jacket", 30, Again.REPEAT),
+        ("bed jackal", "red jacket", 30, Again.REPHRASE),  # 3 of 10
+        ("bed jackal", "red jacket", 31, None),
+        (
+            "red jacket",
+            "big jacket",
+            5,
+            None,
+        ),  # as near as the one before, but "big" never sounded like "red"
+        ("red jacket", "coffee grinder", 5, None),
+        ("", "red jacket", 5, Again.REPEAT),
+        ("", "", 5, Again.REPEAT),
+        ("red jacket", "", 5, None),
+        ("", "red jacket", 31, None),
+    ],
+)
+def test_a_query_is_asked_again(first: str, second: str, seconds: float, again: Again | None) -> None:
+    """Soon after, and sounding alike, whole and where it differs; or when nothing had been heard."""
+    null = None if first else NullReason.LOW_CONFIDENCE
+    asked = replace(FIRST, text=first, null_reason=null, outcome=Outcome.of(null))
+    one, two = follow([asked, after(seconds, second)], [], letters)
+    assert (one.query_id, one.again, one.again_as) == ("q1", again, "q2" if again else None)
+    assert one.null is (null is not None)
+    assert two.again is None
+
+
+def test_a_typed_query_is_a_switch_and_a_label() -> None:
+    """What was typed is what had been said, most likely; typed after typed is nobody's failure to hear."""
+    typed = after(5, "red jackal", Transport.TEXT)
+    once_more = replace(typed, request_id="r3", query_id="q3", at=typed.at + timedelta(seconds=5))
+    one, two, three = follow([once_more, FIRST, typed], [], letters)
+    assert (one.again, one.again_as, one.typed) == (Again.TYPED, "q2", "red jackal")
+    assert [two.again, three.again] == [None, None]
+
+
+def test_a_click_that_dwelt_was_the_answer() -> None:
+    """Ten seconds on a result, and the same words again are a new wish; a shorter visit was a mistake."""
+    for dwell_s, again in ((10, None), (9, Again.REPEAT)):
+        click = event(EventType.CLICK, 2, item_id="item")
+        one, _ = follow([FIRST, after(2 + dwell_s, "red jacket")], [click], letters)
+        assert one.clicks == (Click("item", dwell_s),)
+        assert (one.again, one.satisfied) == (again, again is None)
+
+
+def test_a_visit_ends_with_the_next_click() -> None:
+    """Or with the next query; the last of a session has no end that anyone knows, and is taken for an answer."""
+    clicks = [event(EventType.CLICK, 12, item_id="b"), event(EventType.CLICK, 2, item_id="a")]
+    one, _ = follow([FIRST, after(15, "tea")], clicks, letters)
+    assert one.clicks == (Click("a", 10.0), Click("b", 3.0))
+    (alone,) = follow([FIRST], clicks, letters)
+    assert alone.clicks == (Click("a", 10.0), Click("b", None))
+    assert alone.satisfied
+
+
+def test_what_the_client_says_needs_no_inference() -> None:
+    """Within two minutes: asked again, or typed, whatever the words; later it is about something else."""
+    far = after(100, "coffee grinder")
+    (redo, _) = follow([FIRST, far], [event(EventType.REDO, 99)], letters)
+    assert (redo.again, redo.again_as) == (Again.EXPLICIT, "q2")
+    (typed, _) = follow([FIRST, far], [event(EventType.TYPED, 99, text="red jackets")], letters)
+    assert (typed.again, typed.typed) == (Again.TYPED, "red jackets")
+    (late,) = follow([FIRST], [event(EventType.REDO, 121)], letters)
+    assert late.again is None
+
+
+def test_it_is_charged_to_what_answered_first() -> None:
+    """The second query may have had a better model: the failure is the first one's."""
+    second = replace(after(5, "red jacket"), model="en-big@1", arm="canary")
+    one, two = follow([FIRST, second], [], letters)
+    assert (one.model, one.arm, one.again) == ("en-small@0", "stable", Again.REPEAT)
+    assert (two.model, two.arm, two.again) == ("en-big@1", "canary", None)
+
+
+def test_a_failed_request_is_no_query() -> None:
+    """An error of ours had no answer; the query before it is followed by the one after it."""
+    failed = replace(after(2, ""), outcome=Outcome.ERROR, status=503, query_id="q3", request_id="r3")
+    one, _ = follow([FIRST, failed, after(5, "red jacket")], [], letters)
+    assert (one.again, one.again_as) == (Again.REPEAT, "q2")
+
+
+def test_a_session_settles_when_its_window_and_late_events_are_in() -> None:
+    """Two minutes after the last results, and the watermark for what comes late."""
+    records, watermark = [FIRST, after(60, "tea")], timedelta(seconds=30)
+    done = SHOWN + timedelta(seconds=60 + 1 + 120 + 30)
+    assert not settled(records, done - timedelta(microseconds=1), watermark)
+    assert settled(records, done, watermark)
+
+
+def test_the_weak_label_is_in_no_repr() -> None:
+    """It is what a person typed: it must not get into a log."""
+    one, _ = follow([FIRST, after(5, "red jackal", Transport.TEXT)], [], letters)
+    assert one.typed == "red jackal"
+    assert "jackal" not in repr(one)
+
+
+def test_labelled_sessions_are_judged_right(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """Real recognition errors, simulated people: precision and recall of at least 0.9, for redo and for switches."""
+    sessions = list(script.simulate(script.read_wishes(script.HEARD), 1000, seed=0))
+    scores = script.judge(sessions, script.load_distance())
+    for name in ("redo", "typing switch"):
+        with capsys.disabled():
+            print(f"\n{name}: precision {scores[name].precision:.3f}, recall {scores[name].recall:.3f}")
+        assert scores[name].meant > 100
+        assert scores[name].precision >= script.BAR
+        assert scores[name].recall >= script.BAR
+
+
+def test_the_same_seed_makes_the_same_sessions(script: ModuleType) -> None:
+    """Labels are worth nothing if they cannot be made again."""
+    wishes = script.read_wishes(script.HEARD)
+    first, again, other = (list(script.simulate(wishes, 20, seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other

@@ -17,6 +17,9 @@ from asr.spelling import preferred
 from asr.transcript import Reading
 
 MAX_READINGS = 5
+_NEGLIGIBLE = (
+    0.02  # of the likeliest form's probability: what is less likely than that costs more than it finds
+)
 MAX_LETTERS = 400  # of a query that are looked at; a sentence of 30 words has some 160
 MAX_WORDS = 24
 
@@ -35,11 +38,7 @@ a cup of|please|hey|hi|hello|okay|um|uh|er|well|computer|called
     .replace("\n", "|")
     .split("|")
 )
-_ENDINGS = (
-    "please|thanks|thank you|for me|audiobook|the audiobook|the book|the novel|wrote|write|now|book".split(
-        "|"
-    )
-)
+_ENDINGS = "please|thanks|thank you|for me|audiobook|the audiobook|wrote|write".split("|")
 _ARTICLES = ("the", "a", "an", "some", "any", "me", "my")
 
 
@@ -79,7 +78,7 @@ def stripped(text: str) -> str:
 
 
 def forms(readings: Sequence[Reading]) -> list[Form]:
-    """What is left of each reading, and the best one as a whole, as a title may begin like a request; likeliest first."""
+    """What is left of each reading, and the best one as a whole: titles may begin like a request. Likeliest first."""
     found: dict[str, float] = {}
     heard = readings[:MAX_READINGS]
     total = max(1.0, sum(reading.probability for reading in heard))
@@ -89,4 +88,5 @@ def forms(readings: Sequence[Reading]) -> list[Form]:
             if form:
                 found[form] = found.get(form, 0.0) + reading.probability / total
     ranked = sorted(found, key=lambda form: -found[form])
-    return [Form(tuple(form.split()), min(1.0, found[form])) for form in ranked]
+    least = _NEGLIGIBLE * max(found.values(), default=0.0)
+    return [Form(tuple(form.split()), min(1.0, found[form])) for form in ranked if found[form] >= least]

@@ -11,6 +11,9 @@ import pytest
 from asr.errors import OptionError
 from asr.phonetic import Pronounce
 from asr.transcript import Reading
+
+pytest.importorskip("rapidfuzz", reason="needs the extra serve")
+
 from serving import catalogs
 from serving.catalogs import Item
 from serving.search import NothingFound, SearchIndex, nothing_found

@@ -11,6 +11,9 @@ import pytest
 
 from asr.cli import guarded
 from asr.commands.command import BAD_USAGE, DONE, SOME_FAILED
+
+pytest.importorskip("rapidfuzz", reason="needs the extra serve")
+
 from serving.commands.search import COMMAND
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"

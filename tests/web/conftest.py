@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it needs the extra ``test``
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 MICROPHONE_HZ = 48_000  # what microphones have
 BEFORE_S, BEHIND_S = 0.5, 2.0  # of silence
-PATIENCE_MS = 12_000
+PATIENCE_MS = 60_000
 
 GRANTED = ("--use-fake-ui-for-media-stream",)
 REFUSED = ("--use-fake-ui-for-media-stream=deny",)

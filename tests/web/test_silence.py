@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("fastapi", reason="needs the extra serve")
+from serving.keys import KeyStore, Scope
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 serving_app = pytest.importorskip("serving_app", reason="needs the extra serve")
 expect = sync_api.expect
@@ -17,11 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, WebSocketRoute
     from serving_app import Running
 
-from serving.keys import KeyStore, Scope
-
 OTHER_NAME = "--host-resolver-rules=MAP voice.test 127.0.0.1"  # http there is no secure context
-GRANTED = "--use-fake-ui-for-media-stream"
-REFUSED = "--use-fake-ui-for-media-stream=deny"
 
 
 def speak(page: Page) -> None:
@@ -114,7 +113,7 @@ def test_nothing_found(visit: Callable[..., Page], server: Running) -> None:
 
 def test_the_microphone_is_refused(visit: Callable[..., Page], server: Running) -> None:
     """A person who says no may type, and is told where to say yes."""
-    page = visit(server.base_url, flags=(REFUSED,))
+    page = visit(server.base_url, allowed=False)
     speak(page)
     says(page, "I may not use the microphone")
 
@@ -138,7 +137,7 @@ def test_a_key_and_an_insecure_address(
     path = tmp_path / "keys"
     key = new_key(path)
     running = start_server(keys=path)
-    page = visit(f"http://voice.test:{running.port}", flags=(GRANTED, OTHER_NAME))
+    page = visit(f"http://voice.test:{running.port}", flags=(OTHER_NAME,))
     speak(page)
     says(page, "The microphone needs a secure connection")
     field = page.get_by_role("textbox", name="Your query, typed")

@@ -30,15 +30,10 @@ from serving.search_ranking import LEAST_PROBABILITY, LEAST_SCORE, Signs, score
 from serving.search_words import Document, Words, stems
 
 _SHARED_BY = 60  # items: a facet value that more have, such as a language, brings no candidates of its own
-_PEOPLE = (
-    "author",
-    "artist",
-    "actor",
-    "director",
-    "composer",
-    "narrator",
-)  # facets that are asked for by surname
-_HEARD = 0.5  # likeness above which sounds count as heard; below it anything is like anything
+# Facets that are asked for by surname, too.
+_PEOPLE = frozenset({"author", "artist", "actor", "director", "composer", "narrator"})
+# Likeness above which a name counts as heard; facets are short and many, and anything is a little like one of them.
+_HEARD, _FACET_HEARD = 0.5, 0.65
 
 
 class NothingFound(StrEnum):
@@ -158,14 +153,14 @@ class SearchIndex:
         own = self._own[item]
         nearest = max(own, key=lambda name: (alike[name].whole, -name))
         explained = sum(
-            max((_share(alike[name], names[name].phones, phones) for name in group), default=0.0)
-            for group in (own, self._others[item])
+            max((_share(alike[name], least) * len(names[name].phones) for name in group), default=0.0)
+            for group, least in ((own, _HEARD), (self._others[item], _FACET_HEARD))
         )
         signs = Signs(
             heard=math.log(max(form.probability, LEAST_PROBABILITY)),
             bm25=bm25,
             sounds=alike[nearest].whole,
-            explained=min(1.0, explained),
+            explained=min(1.0, explained / max(len(phones), 1)),
             spelling=max(fuzz.ratio(form.text, names[name].text) for name in own) / 100.0,
             popularity=self._popularity[item],
         )
@@ -181,10 +176,9 @@ def nothing_found(readings: Sequence[Reading]) -> NothingFound:
 _UNLIKE = Likeness(0.0, 0.0)
 
 
-def _share(alike: Likeness, name: Phones, query: Phones) -> float:
-    """The share of the query's sounds that a name accounts for."""
-    heard = max(0.0, (alike.inside - _HEARD) / (1.0 - _HEARD))
-    return heard * min(1.0, len(name) / max(len(query), 1))
+def _share(alike: Likeness, least: float) -> float:
+    """The share of a name that was heard, where likeness up to ``least`` is chance."""
+    return max(0.0, (alike.inside - least) / (1.0 - least))
 
 
 def _shipped() -> Pronounce:

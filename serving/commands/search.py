@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asr import bundle
-from asr.catalog import DEFAULT_WEIGHT
+from asr.catalog import DEFAULT_WEIGHT, check_weight
 from asr.commands.command import DONE, SOME_FAILED, Command
 from asr.commands.formats import json_text, jsonl
 from asr.commands.pipeline_options import (
@@ -77,6 +77,7 @@ def run(args: Namespace) -> int:
         raise OptionError("search needs audio files, or --text QUERY: one of the two")
     if args.k < 1:
         raise OptionError(f"-k is {args.k}; at least one result must be wanted")
+    check_weight(args.catalog_weight)
     sources = [catalogs.find(name) for name in args.catalog or catalogs.names()]
     folder = bundle.find(args.model)
     index = SearchIndex(catalogs.read(sources), pronouncer(folder, bundle.read(folder)))

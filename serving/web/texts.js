@@ -85,7 +85,7 @@ export const NOTICES = {
     title: "There is nothing to search here",
     detail: "This server was started without a catalogue.",
   },
-  limited: { title: "That was a lot in a short time", detail: "This key has used up its share for now.", again: true },
+  limited: { title: "That was a lot in a short time", detail: "The server rations how much it listens.", again: true },
   overloaded: {
     title: "The server is busy",
     detail: "It would rather say so now than keep you waiting.",

@@ -152,6 +152,23 @@ def test_said_again_and_dismissed(answered: Page, server: Running) -> None:
     expect(answered.locator("#results")).to_be_hidden()
 
 
+def test_what_is_done_about_silence_is_told(visit: Callable[..., Page], server: Running) -> None:
+    """Of a query without text, too: trying again is a redo, and typing instead the text that it had meant."""
+    page = visit(server.base_url)
+    button = page.get_by_role("button", name="Speak")
+    for again in (button, page.get_by_role("button", name="Try again")):
+        again.click()
+        expect(page.locator("#hint")).to_contain_text("Listening")
+        button.click()
+        expect(page.get_by_text("I heard nothing", exact=True)).to_be_visible()
+    first, second = records(server, page, Transport.STREAM)
+    event(page, server, first.query_id, EventType.REDO)
+    field = page.get_by_role("textbox", name="Your query, typed")
+    field.fill("espresso")
+    field.press("Enter")
+    assert event(page, server, second.query_id, EventType.TYPED).text == "espresso"
+
+
 def test_a_browser_that_does_not_resample_is_heard_alike(visit: Callable[..., Page], server: Running) -> None:
     """Where the context must have the microphone's 48 kHz, our own filter makes the 16 kHz: the same text."""
     page = visit(server.base_url, SAMPLE, script=NO_RATE_CONVERSION)

@@ -23,7 +23,9 @@ READABLE = 4.5  # WCAG 2.2, 1.4.3: contrast of text
 OUTLINE = 3.0  # 1.4.11: of a control's outline
 TARGET_PX = 24  # 2.5.8: smallest size of what is pressed
 SCREENS = [
-    pytest.param(width, scheme, id=f"{width}-{scheme}") for width in (360, 1280) for scheme in ("light", "dark")
+    pytest.param(width, scheme, id=f"{width}-{scheme}")
+    for width in (360, 1280)
+    for scheme in ("light", "dark")
 ]
 
 
@@ -48,12 +50,16 @@ def check(page: Page) -> None:
     assert [text for text in found["texts"] if text["contrast"] < READABLE] == []
     assert [each for each in found["controls"] if (each["outline"] or OUTLINE) < OUTLINE] == []
     small = [each for each in found["controls"] if min(each["width"], each["height"]) < TARGET_PX]
-    assert [each["id"] for each in small if each["id"] not in ("SUMMARY", "key-open")] == []  # in lines of text
+    assert [
+        each["id"] for each in small if each["id"] not in ("SUMMARY", "key-open")
+    ] == []  # in lines of text
     assert found["overflow"] == 0
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
-def test_every_state_can_be_read(visit: Callable[..., Page], server: Running, width: int, scheme: str) -> None:
+def test_every_state_can_be_read(
+    visit: Callable[..., Page], server: Running, width: int, scheme: str
+) -> None:
     """Contrast, sizes and width in every state, light and dark, on a phone and a desk."""
     page = visit(server.base_url, SAMPLE, color_scheme=scheme, viewport={"width": width, "height": 740})
     check(page)

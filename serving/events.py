@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from monitoring.errors import StoreUnavailableError
+from monitoring.errors import StoreUnavailableError, UnstorableError
 from monitoring.record import Event, EventType
 from serving.auth import Principal, require
 from serving.documented import refusals
@@ -99,6 +99,8 @@ async def _keep(services: Services, event: Event) -> bool:
         new = await asyncio.wrap_future(services.store.submit(event))
     except StoreUnavailableError as error:
         raise OverloadedError("The event could not be stored; send it again.", RETRY_S) from error
+    except UnstorableError as error:
+        raise InvalidParameterError("The event store refuses this event, and always will.") from error
     if new:
         for observe in services.observers:
             observe(event)

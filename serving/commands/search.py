@@ -1,4 +1,4 @@
-"""``voicesearch search AUDIO...``: what was asked for, from a catalogue; a table for people, JSON rows for programs.
+"""``voicesearch search``: what a clip or a typed query asks for, from a catalogue.
 
 The decoder expects what the catalogue holds, and the index searches with all of its readings. A clip without text or
 without results is told on stderr with its reason; a clip that cannot be read is named there, and the others go on.

@@ -117,15 +117,12 @@ def test_a_damaged_catalogue_is_made_again(small: Catalog, tmp_path: Path) -> No
     assert (folder / catalog.LEXICON).read_bytes() == whole
 
 
-def _prepare(path: Path, cache: Path) -> Path:
-    return decoder_catalogs.prepare([Catalog(path)], cache=cache)
-
-
 def test_processes_may_make_it_at_the_same_time(small: Catalog, tmp_path: Path) -> None:
     """All get the same whole folder, and nothing unfinished is left behind."""
     cache = tmp_path / "cache"
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        folders = pool.starmap(_prepare, [(small.path, cache)] * 4)
+        # Not a function of this file: a spawned process cannot import it under pytest-xdist.
+        folders = pool.starmap(decoder_catalogs.prepare, [([small], bundle.DEFAULT_MODEL, cache)] * 4)
     assert len(set(folders)) == 1
     assert list(cache.iterdir()) == [folders[0]]
     assert catalog.read(folders[0]).n_items == 2

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from asr.train.corpus import Corpus
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 
 Samples = NDArray[np.float32]
 Generator = np.random.Generator
 
 FEWEST_VOICES = 4  # in babble: of fewer, words can be followed, and that is speech
+TALKERS = (2, 8)  # in the background, each pausing
+BANK_S = 8.0  # of a sound in a bank; mixing repeats it where a clip is longer
 SCALE_HZ = 110.0 * 2.0 ** (np.arange(48) / 12.0)  # four octaves of semitones from A2
 
 
@@ -128,6 +131,38 @@ def babble(voices: Sequence[Samples], rng: Generator, length: int) -> Samples:
 NOISES: Mapping[str, Callable[[Generator, int], Samples]] = {
     made.__name__: made for made in (coloured, white, hum, fan, swells, keyboard, clatter, music, beeps)
 }
+
+
+def talk(voices: Sequence[Samples], rng: Generator, length: int) -> Samples:
+    """People talking in the background, each with pauses as long as a clip at most. Unlike in `babble` words may be
+    followed: to be mixed in well below whoever is to be understood."""
+    total = np.zeros(length)
+    for voice in voices:
+        pausing = np.concatenate([_unit(voice), np.zeros(int(rng.uniform(0.0, 1.0) * len(voice)))])
+        total += np.resize(np.roll(pausing, int(rng.integers(len(pausing)))), length) * rng.uniform(0.5, 1.0)
+    return _unit(total)
+
+
+def noise_bank(voices: Sequence[Corpus], recorded: Sequence[Samples], count: int, seed: int) -> list[Samples]:
+    """``count`` sounds of `BANK_S` to mix into speech: a third `talk`, the others made by one of `NOISES`; half of
+    them over a second sound, made or ``recorded``, as loud. Made once: drawing them anew for each clip would cost
+    more than training on it."""
+    rng, length = np.random.default_rng(seed), int(BANK_S * SAMPLE_RATE_HZ)
+
+    def one() -> Samples:
+        if voices and rng.random() < 1 / 3:
+            corpus = voices[int(rng.integers(len(voices)))]
+            chosen = rng.choice(len(corpus.entries), size=int(rng.integers(TALKERS[0], TALKERS[1] + 1)))
+            return talk([corpus.samples(corpus.entries[at]).astype(np.float32) for at in chosen], rng, length)
+        return list(NOISES.values())[int(rng.integers(len(NOISES)))](rng, length)
+
+    def second() -> Samples:
+        if recorded and rng.random() < 0.5:
+            sound = recorded[int(rng.integers(len(recorded)))]
+            return _unit(np.resize(np.roll(sound, -int(rng.integers(len(sound)))), length))
+        return one()
+
+    return [_unit(one() + second()) if rng.random() < 0.5 else one() for _ in range(count)]
 
 
 def _harmonics(base_hz: float, length: int, count: int, slope: float, rng: Generator) -> NDArray[np.float64]:

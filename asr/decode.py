@@ -21,6 +21,7 @@ import numpy as np
 from asr.errors import BundleError, MissingPackageError, OptionError
 from asr.hotwords import BoostedPaths, Hotwords
 from asr.lexicon import Pronunciation
+from asr.quiet import without_kenlm_progress
 from asr.rows import BLANK, SURE_BLANK, LogProbs, Rows, condense
 
 _LN_10 = math.log(10.0)  # KenLM speaks log10, the model natural logarithms
@@ -284,7 +285,8 @@ def _kenlm(path: Path, words: Sequence[str], dictionary: Any) -> Any:
         indices.add_entry(word)
     try:
         kenlm = importlib.import_module("flashlight.lib.text.decoder.kenlm")
-        return kenlm.KenLM(str(path), indices)
+        with without_kenlm_progress():
+            return kenlm.KenLM(str(path), indices)
     except ImportError as error:
         raise MissingPackageError(
             f"this flashlight-text has no KenLM, which {path} needs: {error}"

@@ -130,7 +130,7 @@ def test_digital_silence_is_no_speech(vad: NeuralVad) -> None:
     silence = np.zeros(160_000, dtype=np.float32)
     assert vad.probabilities(silence).max() < VadOptions().neg_threshold
     after = np.concatenate([audio.decode(SAMPLES / "play_jazz.wav"), silence])
-    assert vad.probabilities(after)[-900:].max() < VadOptions().neg_threshold
+    assert vad.probabilities(after)[-300:].max() < VadOptions().neg_threshold
 
 
 def test_typing_is_no_speech(vad: NeuralVad) -> None:
@@ -170,10 +170,13 @@ def test_a_file_that_is_no_graph_is_refused(copy: Path) -> None:
     [
         ("{", "is not JSON"),
         ("[]", "does not describe a detector"),
-        ('{"format": 2, "file": "vad.onnx"}', "has format 2"),
-        ('{"format": 1}', "does not describe a detector: KeyError"),
-        ('{"format": 1, "file": "../vad.onnx"}', "must lie in the detector's own folder"),
-        ('{"format": 1, "file": "other.onnx"}', "lacks other.onnx"),
+        ('{"format": 3, "file": "vad.onnx"}', "has format 3"),
+        ('{"format": 1, "file": "vad.onnx"}', "this version reads format 2"),
+        ('{"format": 2, "frame_ms": 30}', "does not describe a detector: KeyError"),
+        ('{"format": 2, "file": "vad.onnx"}', "does not describe a detector: KeyError"),
+        ('{"format": 2, "frame_ms": 0, "file": "vad.onnx"}', "frames of 0 ms; expected at least 1"),
+        ('{"format": 2, "frame_ms": 30, "file": "../vad.onnx"}', "must lie in the detector's own folder"),
+        ('{"format": 2, "frame_ms": 30, "file": "other.onnx"}', "lacks other.onnx"),
     ],
 )
 def test_a_malformed_card_is_refused(copy: Path, card: str, named: str) -> None:
@@ -193,7 +196,7 @@ def test_neither_torch_nor_scipy_is_imported() -> None:
     """Running the detector loads nothing of training."""
     program = (
         "import sys, numpy; from asr.neural import NeuralVad;"
-        "NeuralVad().open()(numpy.zeros(160, dtype='float32'));"
+        "vad = NeuralVad(); vad.open()(numpy.zeros(vad.frame_length, dtype='float32'));"
         "sys.exit(bool({'torch', 'scipy', 'asr.train'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

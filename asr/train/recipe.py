@@ -59,7 +59,9 @@ def train(
     validate = partial(
         phone_error_rates, corpus=Corpus(inputs.dev), targets=targets, clips_per_set=VALIDATION_CLIPS_PER_SET
     )
-    return fit(options, sources, noises, validate, folder, device=device, initial=initial, background=background)
+    return fit(
+        options, sources, noises, validate, folder, device=device, initial=initial, background=background
+    )
 
 
 def phone_targets(pronouncer: Pronouncer) -> Callable[[Entry], Sequence[int]]:

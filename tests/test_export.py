@@ -115,7 +115,7 @@ def test_only_networks_of_one_shape_are_blended(model: AcousticModel) -> None:
     """Another size and a share beyond 1 raise OptionError naming them."""
     small = {"options": asdict(model.options), "model": model.state_dict()}
     large = {"options": asdict(replace(model.options, width=64)), "model": {}}
-    with pytest.raises(OptionError, match="networks differ: .*'width': 32.* and .*'width': 64"):
+    with pytest.raises(OptionError, match=r"networks differ: .*'width': 32.* and .*'width': 64"):
         checkpoint.blend(small, large, 0.5)
     with pytest.raises(OptionError, match=r"share is 1\.5; expected 0 to 1"):
         checkpoint.blend(small, small, 1.5)

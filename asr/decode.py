@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -285,7 +286,8 @@ def _kenlm(path: Path, words: Sequence[str], dictionary: Any) -> Any:
         indices.add_entry(word)
     try:
         kenlm = importlib.import_module("flashlight.lib.text.decoder.kenlm")
-        with without_kenlm_progress():
+        # It reports while it parses text; a binary is mapped at once.
+        with nullcontext() if path.suffix == ".bin" else without_kenlm_progress():
             return kenlm.KenLM(str(path), indices)
     except ImportError as error:
         raise MissingPackageError(

@@ -108,9 +108,12 @@ class BundleInfo:
 class Bundle:
     """A verified bundle with its acoustic model loaded. Safe to share between threads."""
 
-    def __init__(self, folder: Path, info: BundleInfo, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self, folder: Path, info: BundleInfo, session: onnxruntime.InferenceSession, precision: str = "fp32"
+    ) -> None:
         self.folder = folder
         self.info = info
+        self.precision = precision
         self.tokens = tuple((folder / "tokens.txt").read_text(encoding="utf-8").split())
         self._session = session
 
@@ -134,7 +137,7 @@ class Bundle:
         chosen = precision or next(iter(info.models), "default")
         if chosen not in info.models:
             raise BundleError(f"{info.identity} has no {chosen!r} model; it has {', '.join(info.models)}")
-        return cls(folder, info, _session(folder / info.models[chosen], device, threads))
+        return cls(folder, info, _session(folder / info.models[chosen], device, threads), chosen)
 
     def log_probs(self, segments: Sequence[Samples]) -> list[LogProbs]:
         """Log-probabilities of each segment (float32, ``(n,)``): float32 ``(frames, tokens)``, in one batch."""

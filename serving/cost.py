@@ -2,7 +2,8 @@
 
 A batch pays b once, and what it saves must be worth the silence that pads its shorter clips. On a processor that a
 single clip keeps busy b is next to nothing, and groups only add waiting; on a GPU b is most of the cost. So nothing
-is assumed: every worker measures itself when it starts, and `Grouping` decides from that.
+is assumed: every worker measures itself when it starts, and `Grouping` decides from that. int8 goes alone in any case:
+its activations are scaled over the group, so company would change a result.
 """
 
 from __future__ import annotations

@@ -15,10 +15,12 @@ from asr.frontend import Frontend, Segment
 from asr.hotwords import Hotwords
 from asr.transcript import Transcript
 from serving.cost import CostModel, Grouping
-from serving.errors import OverloadedError
+from serving.errors import OverloadedError, WorkerError
 from serving.jobs import ClipJob, Heard, Hearing, Samples, SegmentJob, Urgency, WorkerSpec
-from serving.process import WorkerProcess
+from serving.process import HANG_S, WorkerProcess
 from serving.scheduler import Gauges, Scheduler
+
+ANSWER_S = 3 * HANG_S  # of two workers, one after the other, and of waiting for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Engine:
         return LiveRecogniser(self, hearing or Hearing())
 
     async def close(self, timeout_s: float = 10.0) -> None:
-        """Finish what was accepted, within ``timeout_s``, and end the processes."""
+        """Finish what was accepted, within ``timeout_s`` or as `Scheduler.drain` said; then end the processes."""
         await self.scheduler.close(timeout_s)
         await asyncio.gather(*(worker.close() for worker in self._workers))
 
@@ -104,7 +106,7 @@ class LiveRecogniser:
         return self._submit(segment, hotwords, Urgency.FINAL)
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
-        """Readings of an open utterance, or None where every worker has something better to do."""
+        """Readings of an open utterance, or None where no worker is free to begin at once."""
         try:
             return self._submit(segment, hotwords, Urgency.DRAFT)
         except OverloadedError:
@@ -113,6 +115,13 @@ class LiveRecogniser:
     def _submit(self, segment: Segment, hotwords: Hotwords | None, urgency: Urgency) -> list[Hypothesis]:
         hearing = self._hearing if hotwords is None else replace(self._hearing, hotwords=hotwords)
         submitted = self._engine.scheduler.submit(SegmentJob(segment, hearing), urgency)
-        readings, _ = asyncio.run_coroutine_threadsafe(submitted, self._engine.loop).result()
+        try:
+            answer = asyncio.run_coroutine_threadsafe(submitted, self._engine.loop)
+            readings, _ = answer.result(ANSWER_S)
+        except (RuntimeError, TimeoutError) as error:
+            if isinstance(error, OverloadedError | WorkerError):
+                raise
+            submitted.close()
+            raise WorkerError("the server is shutting down, or a worker gave no answer") from error
         assert isinstance(readings, list)
         return readings

@@ -32,14 +32,19 @@ async def alive() -> Alive:
     return Alive()
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "shutting down"}})
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "not ready"}})
 async def ready(services: Shared, response: Response) -> Readiness:
     """Ready: the model is loaded and warm, and the server is not shutting down."""
     scheduler = services.engine.scheduler
-    if scheduler.closing:
+    status = "ready"
+    if scheduler.closing or scheduler.draining:
+        status = "shutting down"
+    elif not services.engine.pids:
+        status = "no worker runs"
+    if status != "ready":
         response.status_code = 503
     return Readiness(
-        status="shutting down" if scheduler.closing else "ready",
+        status=status,
         model=services.model,
         workers_busy=scheduler.busy,
         queued=scheduler.queued,

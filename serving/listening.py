@@ -7,6 +7,7 @@ whoever has just stopped speaking. So the streams are asked to finish first.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,12 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish the open streams, then everything else."""
         services = self._services()
+        ends = (
+            time.monotonic() + services.settings.drain_s
+        )  # for all of it: who waits for us has a limit, too
+        services.engine.scheduler.drain(services.settings.drain_s)  # /readyz says so from here on
         await services.streams.close(services.settings.drain_s)
+        self.config.timeout_graceful_shutdown = max(1, round(ends - time.monotonic()))
         await super().shutdown(sockets)
 
     def _services(self) -> Services:

@@ -10,14 +10,18 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from asr.hotwords import Hotwords
+from asr.transcribe import CACHED_LISTS
 from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError, WorkerError
-from serving.jobs import Crash, Job, Result, Urgency
+from serving.jobs import Crash, Heard, Job, Result, Urgency
+from serving.process import Done
 
 USUAL_AUDIO_S = 3.0  # length of a clip, until clips have come
 USUAL_STEP = 0.05  # how fast that follows what comes
@@ -27,7 +31,7 @@ HOTWORDS_S = 1.5  # what a list of phrases that was not seen before may take: it
 class Worker(Protocol):
     """What answers groups of jobs, one group at a time."""
 
-    async def call(self, jobs: Sequence[Job]) -> list[Result]:
+    async def call(self, jobs: Sequence[Job]) -> Done:
         """The answers, in order. Raises WorkerError where there will be none."""
 
 
@@ -80,7 +84,10 @@ class Scheduler:
         self._usual_audio_s = USUAL_AUDIO_S
         self._arrived = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
-        self.closing = False
+        self._hotwords: OrderedDict[Hotwords, None] = OrderedDict()  # lists that were heard lately
+        self._ends: float | None = None
+        self.draining = False  # nobody new is let in
+        self.closing = False  # nothing at all is
 
     @property
     def queued(self) -> int:
@@ -105,19 +112,25 @@ class Scheduler:
         ahead += sum(max(0.0, free - now) for free in self._running.values())
         return ahead / len(self._workers)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one clip whose bytes are still to come, held until it is answered.
+    def check(self) -> None:
+        """Raise OverloadedError if a clip of the usual length, behind all that have a place, would come too late.
 
-        Reading and decoding what will be refused is how a server drowns: so a request is refused before its body is
-        read if a clip of the usual length, behind all that have a place, could not be answered within the budget.
-        Raises OverloadedError.
+        Reading and decoding what will be refused is how a server drowns: asked before a body is read.
         """
         coming = max(0, self._places - self.queued - self.busy)
         usual_s = self._cost(self._usual_audio_s)
         expected_s = self.expected_wait_s() + coming * usual_s / len(self._workers) + usual_s
-        if self.closing or (self._places > len(self._workers) and expected_s > self._budget_s):
+        late = self._places > len(self._workers) and expected_s > self._budget_s
+        if self.draining or self.closing or late:
             raise self._refusal(expected_s, Urgency.CLIP)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for a clip whose bytes are here, held until it is answered. Raises OverloadedError as `check` does.
+
+        Not for one that is still coming in: whoever sends slowly would keep others out.
+        """
+        self.check()
         self._places += 1
         try:
             yield
@@ -131,31 +144,42 @@ class Scheduler:
         """
         self._usual_audio_s += USUAL_STEP * (job.audio_s - self._usual_audio_s)
         cost_s = self._cost(job.audio_s)
-        extra_s = HOTWORDS_S if job.hearing.hotwords is not None else 0.0
         expected_s = self.expected_wait_s(urgency) + cost_s
         # A long clip may take longer than the budget by itself; what is bounded is what others add. A final is late
         # rather than lost: its stream was admitted when it began, and there are `Settings.max_streams` at most.
-        admitted = urgency is Urgency.FINAL or expected_s <= max(self._budget_s, 2.0 * cost_s) + extra_s
+        admitted = urgency is Urgency.FINAL or expected_s <= max(self._budget_s, 2.0 * cost_s)
         if self.closing or not admitted:
             raise self._refusal(expected_s, urgency)
         if urgency is Urgency.DRAFT and self.busy == len(self._workers):
             raise self._refusal(expected_s, urgency)
         answer: asyncio.Future[tuple[Result, float]] = asyncio.get_running_loop().create_future()
+        # What a new list of phrases costs is its sender's own time, and everybody's behind it.
+        cost_s += self._hotwords_s(job)
         waiting = _Waiting(urgency, next(self._sequence), job, cost_s, self._clock(), answer)
         await self._put(waiting)
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:  # nobody waits for it any more: it must not count for others
+            self._waiting = [other for other in self._waiting if other is not waiting]
+            heapq.heapify(self._waiting)
+            raise
+
+    def drain(self, seconds: float) -> None:
+        """Let nobody new in; `close` then waits until so many seconds from now."""
+        self.draining = True
+        self._ends = self._clock() + seconds
 
     async def close(self, timeout_s: float) -> None:
-        """Refuse what comes, finish what was accepted, within ``timeout_s`` seconds."""
+        """Refuse what comes, finish what was accepted within ``timeout_s``, or as `drain` said; fail the rest."""
         self.closing = True
-        ends = self._clock() + timeout_s
+        ends = self._clock() + timeout_s if self._ends is None else self._ends
         while (self._waiting or self._running) and self._clock() < ends:
             await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for waiting in self._waiting:
-            waiting.answer.cancel()
+            _fail(waiting, _stopped())
 
     async def _put(self, waiting: _Waiting) -> None:
         async with self._arrived:
@@ -183,8 +207,10 @@ class Scheduler:
             waiting = heapq.heappop(self._waiting)
             if waiting.answer.done():
                 continue
-            lengths = [member.job.audio_s for member in group]
-            if not group or self._grouping.admits(lengths, waiting.job.audio_s, self._cost, self._budget_s):
+            if waiting.tries and not group:  # it, or its company, took a worker down: alone, to see which
+                group.append(waiting)
+                break
+            if not group or (not waiting.tries and self._joins(waiting, group)):
                 group.append(waiting)
             else:
                 rest.append(waiting)
@@ -194,6 +220,10 @@ class Scheduler:
             heapq.heappush(self._waiting, waiting)
         return group
 
+    def _joins(self, waiting: _Waiting, group: list[_Waiting]) -> bool:
+        lengths = [member.job.audio_s for member in group]
+        return self._grouping.admits(lengths, waiting.job.audio_s, self._cost, self._budget_s)
+
     async def _answer(self, worker: Worker, group: list[_Waiting]) -> None:
         started = self._clock()
         if self._gauges is not None:
@@ -201,18 +231,26 @@ class Scheduler:
             for waiting in group:
                 self._gauges.queue_wait(started - waiting.since)
         try:
-            results = await worker.call([waiting.job for waiting in group])
-        except WorkerError as error:
+            done = await worker.call([waiting.job for waiting in group])
+        except asyncio.CancelledError:
+            for waiting in group:
+                _fail(waiting, _stopped())
+            raise
+        except Exception as error:
+            lost = (
+                error
+                if isinstance(error, WorkerError)
+                else WorkerError(f"a worker failed: {type(error).__name__}")
+            )
             for waiting in group:
                 waiting.tries += 1
-                if waiting.tries > 1:
-                    _fail(waiting, error)
-                else:  # it may have been the fault of its company
+                if waiting.tries > 1 or self.closing:
+                    _fail(waiting, lost)
+                else:
                     await self._put(waiting)
             return
-        if len(group) == 1 and group[0].job.hearing.hotwords is None:
-            self._cost.observe(group[0].job.audio_s, self._clock() - started)
-        for waiting, result in zip(group, results, strict=True):
+        self._learn(group, done)
+        for waiting, result in zip(group, done.results, strict=True):
             if isinstance(result, Crash):
                 where = " < ".join(reversed(result.where[-3:]))
                 _fail(waiting, WorkerError(f"{result.kind} at {where}"))
@@ -221,15 +259,36 @@ class Scheduler:
             elif not waiting.answer.done():
                 waiting.answer.set_result((result, started - waiting.since))
 
+    def _learn(self, group: list[_Waiting], done: Done) -> None:
+        """What a clip with speech costs, from one that was heard alone; and which phrases the workers know now."""
+        if len(group) > 1:
+            return
+        (job,), (result,) = [waiting.job for waiting in group], done.results
+        if job.hearing.hotwords is not None:
+            self._hotwords[job.hearing.hotwords] = None
+            self._hotwords.move_to_end(job.hearing.hotwords)
+            if len(self._hotwords) > CACHED_LISTS:
+                self._hotwords.popitem(last=False)
+        elif isinstance(result, list) or (isinstance(result, Heard) and result.transcript.words):
+            self._cost.observe(job.audio_s, done.took_s)
+
+    def _hotwords_s(self, job: Job) -> float:
+        hotwords = job.hearing.hotwords
+        return 0.0 if hotwords is None or hotwords in self._hotwords else HOTWORDS_S
+
     def _refusal(self, expected_s: float, urgency: Urgency) -> OverloadedError:
         if self._gauges is not None and urgency is not Urgency.DRAFT:  # nobody misses a draft
-            self._gauges.overloaded("shutdown" if self.closing else "budget")
-        if self.closing:
+            self._gauges.overloaded("shutdown" if self.closing or self.draining else "budget")
+        if self.closing or self.draining:
             return OverloadedError("the server is shutting down", 1.0)
         return OverloadedError(
             f"an answer would take {expected_s:.2f} s, the budget is {self._budget_s:.2f} s; try again later",
             max(1.0, expected_s - self._budget_s),
         )
+
+
+def _stopped() -> WorkerError:
+    return WorkerError("the server is shutting down")
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:

@@ -50,7 +50,8 @@ router = APIRouter(tags=["transcriptions"], dependencies=[Depends(require(Scope.
 )
 async def transcribe(request: Request, services: Shared) -> Response:
     """Turn a clip into text."""
-    with services.ledger(Transport.REST, request) as ledger, services.engine.scheduler.place():
+    with services.ledger(Transport.REST, request) as ledger:
+        services.engine.scheduler.check()
         upload = await clips.received(request, services, ledger)
         form = Form(upload.fields)
         asked = wanted(form, services.engine.info, names(services))
@@ -75,8 +76,9 @@ async def transcribe(request: Request, services: Shared) -> Response:
 
 
 async def _heard(upload: Upload, asked: Wanted, services: Services, ledger: Ledger) -> Transcript:
-    samples = await clips.decoded(upload, services, ledger)
-    return ledger.heard(await services.engine.transcribe(samples, asked.hearing))
+    with services.engine.scheduler.place():
+        samples = await clips.decoded(upload, services, ledger)
+        return ledger.heard(await services.engine.transcribe(samples, asked.hearing))
 
 
 async def _kept(upload: Upload, asked: Wanted, services: Services, request_id: str) -> Mapping[str, str]:

@@ -118,7 +118,8 @@ async def by_voice(
     request: Request, services: Shared, principal: Annotated[Principal, Depends(require(Scope.SEARCH))]
 ) -> VoiceResults:
     """A spoken query answered with items of the catalogue."""
-    with services.ledger(Transport.SEARCH, request) as ledger, services.engine.scheduler.place():
+    with services.ledger(Transport.SEARCH, request) as ledger:
+        services.engine.scheduler.check()
         _need_catalog(services)
         upload = await clips.received(request, services, ledger)
         count = _count(upload)
@@ -178,8 +179,9 @@ def heard_text(transcript: Transcript) -> HeardText:
 
 
 async def _heard(upload: Upload, services: Services, ledger: Ledger) -> Transcript:
-    samples = await clips.decoded(upload, services, ledger)
-    return ledger.heard(await services.engine.transcribe(samples, Hearing(catalog=True)))
+    with services.engine.scheduler.place():
+        samples = await clips.decoded(upload, services, ledger)
+        return ledger.heard(await services.engine.transcribe(samples, Hearing(catalog=True)))
 
 
 def _session(upload: Upload) -> str | None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from asr.errors import OptionError
+from asr.hotwords import Hotwords
 from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError, WorkerError
-from serving.jobs import ClipJob, Crash, Job, Result, Timing, Urgency
+from serving.jobs import ClipJob, Crash, Hearing, Job, Result, Timing, Urgency
+from serving.process import Done
 from serving.scheduler import Scheduler
 
 ALONE = Grouping(saving=0.0)
@@ -31,10 +33,10 @@ class Gate:
         self.open = asyncio.Event()
         self._answer = answer
 
-    async def call(self, jobs: Sequence[Job]) -> list[Result]:
+    async def call(self, jobs: Sequence[Job]) -> Done:
         self.groups.append([job.audio_s for job in jobs])
         await self.open.wait()
-        return [self._answer(job) for job in jobs]
+        return Done([self._answer(job) for job in jobs], 0.1)
 
 
 def clip(audio_s: float) -> ClipJob:
@@ -168,17 +170,19 @@ def test_a_client_that_has_gone_is_not_served() -> None:
 
 
 class Dying:
-    """A worker that dies of its first calls."""
+    """A worker that dies of its first calls, or of every group with a clip of so many seconds."""
 
-    def __init__(self, deaths: int) -> None:
-        self.calls = 0
+    def __init__(self, deaths: int = 0, poison_s: float = 0.0, error: Exception | None = None) -> None:
+        self.groups: list[list[float]] = []
         self._deaths = deaths
+        self._poison_s = poison_s
+        self._error = error or WorkerError("died")
 
-    async def call(self, jobs: Sequence[Job]) -> list[Result]:
-        self.calls += 1
-        if self.calls <= self._deaths:
-            raise WorkerError("died")
-        return [[] for _ in jobs]
+    async def call(self, jobs: Sequence[Job]) -> Done:
+        self.groups.append([job.audio_s for job in jobs])
+        if len(self.groups) <= self._deaths or self._poison_s in self.groups[-1]:
+            raise self._error
+        return Done([[] for _ in jobs], 0.1)
 
 
 def test_a_job_whose_worker_died_is_tried_once_more() -> None:
@@ -195,6 +199,117 @@ def test_a_job_whose_worker_died_is_tried_once_more() -> None:
             await scheduler.submit(clip(1.0))
         assert (await scheduler.submit(clip(1.0)))[0] == []
         await scheduler.close(1)
+
+    run(body())
+
+
+def test_a_worker_that_cannot_be_asked_at_all_fails_the_request_and_no_more() -> None:
+    """What no one expected of a worker ends as a WorkerError that tells its type, and the queue goes on."""
+
+    async def body() -> None:
+        scheduler = started(Dying(2, error=MemoryError("no value of ours")))
+        with pytest.raises(WorkerError, match=r"MemoryError$"):
+            await scheduler.submit(clip(1.0))
+        assert (await scheduler.submit(clip(1.0)))[0] == []
+        await scheduler.close(1)
+
+    run(body())
+
+
+def test_a_clip_that_kills_does_not_take_its_company_along() -> None:
+    """A group whose worker died is heard one by one: one clip is given up, three are answered."""
+
+    async def body() -> None:
+        dying = Dying(poison_s=2.1)
+        scheduler = started(dying, grouping=Grouping(0.5))
+        answers = await asyncio.gather(
+            *(scheduler.submit(clip(s)) for s in (2.0, 2.1, 2.2, 2.3)), return_exceptions=True
+        )
+        assert [isinstance(answer, WorkerError) for answer in answers] == [False, True, False, False]
+        assert all(len(group) == 1 for group in dying.groups[-3:])
+        await scheduler.close(1)
+
+    run(body())
+
+
+def test_a_request_that_was_given_up_costs_others_nothing() -> None:
+    """Clients that connect and hang up leave no trace in what the next one is told to wait."""
+
+    async def body() -> None:
+        gate = Gate()
+        scheduler = started(gate)
+        running = asyncio.create_task(scheduler.submit(clip(1.0)))
+        await settled()
+        before = scheduler.expected_wait_s()
+        gone = [asyncio.create_task(scheduler.submit(clip(5.0))) for _ in range(5)]
+        await settled()
+        assert scheduler.expected_wait_s() > before
+        for task in gone:
+            task.cancel()
+        await settled()
+        assert (scheduler.queued, scheduler.expected_wait_s()) == (0, pytest.approx(before, abs=0.05))
+        gate.open.set()
+        await running
+        await scheduler.close(1)
+
+    run(body())
+
+
+def test_new_phrases_cost_their_sender_and_known_ones_nobody() -> None:
+    """A list of hotwords is as dear as it is: behind it others are refused; once it is known it is a clip like any."""
+
+    async def body() -> None:
+        gate = Gate()
+        scheduler = started(gate, budget_s=1.0)
+        names = ClipJob(clip(1.0).samples, Hearing(hotwords=Hotwords(("nguyen",))))
+        first = asyncio.create_task(scheduler.submit(names))
+        await settled()
+        with pytest.raises(OverloadedError):
+            await scheduler.submit(names)
+        gate.open.set()
+        await first
+        gate.open.clear()
+        again = [asyncio.create_task(scheduler.submit(names)) for _ in range(2)]
+        await settled()
+        assert scheduler.expected_wait_s() < 1.0
+        gate.open.set()
+        await asyncio.gather(*again)
+        await scheduler.close(1)
+
+    run(body())
+
+
+def test_a_place_is_checked_before_the_body_and_counts_behind_it() -> None:
+    """Clips that are being decoded stand before those that come; during a drain nobody new is let in, and who is in
+    is answered."""
+
+    async def body() -> None:
+        gate = Gate()
+        scheduler = started(gate, budget_s=0.65)
+        with scheduler.place(), scheduler.place(), pytest.raises(OverloadedError), scheduler.place():
+            pass
+        scheduler.check()
+        with scheduler.place():
+            scheduler.drain(5.0)
+            with pytest.raises(OverloadedError, match="shutting down"):
+                scheduler.check()
+            gate.open.set()
+            assert await scheduler.submit(clip(1.0))
+        await scheduler.close(0)
+
+    run(body())
+
+
+def test_closing_fails_what_no_time_is_left_for() -> None:
+    """A job that is in a worker, and one that waits, end as errors: nobody hangs."""
+
+    async def body() -> None:
+        scheduler = started(Gate())
+        accepted = [asyncio.create_task(scheduler.submit(clip(1.0))) for _ in range(2)]
+        await settled()
+        await scheduler.close(0)
+        ended = await asyncio.gather(*accepted, return_exceptions=True)
+        assert [str(error) for error in ended] == ["the server is shutting down"] * 2
 
     run(body())
 

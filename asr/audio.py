@@ -13,7 +13,7 @@ Level is left alone: float files may hold values beyond 1.0, and do so here too.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
@@ -76,7 +76,9 @@ def decode(source: bytes | Path | str, limits: AudioLimits = DEFAULT_LIMITS) -> 
     return _joined(decode_blocks(source, limits))
 
 
-def decode_blocks(source: bytes | Path | str, limits: AudioLimits = DEFAULT_LIMITS) -> Iterator[Samples]:
+def decode_blocks(
+    source: bytes | Path | str, limits: AudioLimits = DEFAULT_LIMITS
+) -> Generator[Samples, None, None]:
     """`decode` in pieces ``(n,)`` of a few seconds, for what is too long to hold: joined, they are the same samples.
 
     An error is raised where it is met, so what was cut short is known only at its end. Of MP3 and WebM the

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 
-from asr.commands import bench, catalog, doctor, evaluate, models, transcribe
+from asr.commands import batch, bench, catalog, doctor, evaluate, models, transcribe
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command, version
 from asr.errors import AsrError
 
@@ -24,6 +24,7 @@ BROKEN_PIPE = 141
 
 COMMANDS = (
     transcribe.COMMAND,
+    batch.COMMAND,
     evaluate.COMMAND,
     bench.COMMAND,
     models.COMMAND,

@@ -90,7 +90,7 @@ class LevelMeter:
         return _at_margin(self._energy, lambda bit: int(self._active[bit]))
 
 
-def _at_margin(energy: float, active_at: Callable[[float], int]) -> float:
+def _at_margin(energy: float, active_at: Callable[[int], int]) -> float:
     """P.56's interpolation: the level at which it lies ``MARGIN_DB`` above the threshold that it was measured with.
 
     ``energy`` is the sum of squares; ``active_at`` says how many blocks of 1 ms reach 2**-bit.

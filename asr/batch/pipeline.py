@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,10 @@ class Pipeline:
     max_duration_s: float = DAY_S
 
     def __post_init__(self) -> None:
-        if not self.max_duration_s > 0:  # NaN too
-            raise OptionError(f"max_duration_s is {self.max_duration_s}; expected more than 0 seconds")
+        if not 0 < self.max_duration_s < math.inf:  # NaN too
+            raise OptionError(
+                f"max_duration_s is {self.max_duration_s}; expected a number of seconds above 0"
+            )
 
     @property
     def limits(self) -> AudioLimits:

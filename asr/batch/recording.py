@@ -7,7 +7,7 @@ what is given back (words), and the power of each 10 ms of sound, from which the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -140,6 +140,6 @@ class _Recording:
                     self._heard.append(self._transcriber.assemble.words(readings, segment))
 
 
-def _iterator(blocks: Blocks) -> Iterator[Samples]:
+def _iterator(blocks: Blocks) -> Generator[Samples, None, None]:
     """A generator, which can be closed, out of any iterator."""
     yield from blocks()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -90,6 +89,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises OptionError where another job is at it, or it holds files that no job has written.
     """
+    import fcntl  # not on Windows, where the other verbs work
+
     if folder.is_dir() and not (folder / MANIFEST).exists() and any(map(_is_foreign, folder.iterdir())):
         raise OptionError(f"{folder} holds other files and no {MANIFEST}; choose an empty or a new folder")
     folder.mkdir(parents=True, exist_ok=True)

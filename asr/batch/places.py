@@ -29,7 +29,6 @@ def places(names: Iterable[str]) -> dict[str, str]:
 
 
 def _ways(name: str) -> tuple[str, str, str]:
-    parts = [UP if part == ".." else part for part in PurePosixPath(name).parts if part != "/"]
-    whole = PurePosixPath(*parts)
+    whole = PurePosixPath(*[UP if part == ".." else part for part in PurePosixPath(name.lstrip("/")).parts])
     digest = hashlib.sha256(name.encode("utf-8", errors="surrogateescape")).hexdigest()
     return str(whole.with_suffix("")) if whole.name else UP, str(whole), f"{whole}-{digest[:12]}"

@@ -128,7 +128,8 @@ def test_no_two_clips_share_a_place(names: list[str]) -> None:
     found = places(names)
     assert set(found) == set(names)
     assert len(set(found.values())) == len(names)
-    assert not any(".." in place.split("/") or place.startswith("/") for place in found.values())
+    files = [f"{place}.srt" for place in found.values()]
+    assert not any(".." in file.split("/") or file.startswith("/") for file in files)
 
 
 def test_places_do_not_depend_on_the_order() -> None:

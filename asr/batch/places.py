@@ -31,4 +31,5 @@ def places(names: Iterable[str]) -> dict[str, str]:
 def _ways(name: str) -> tuple[str, str, str]:
     whole = PurePosixPath(*[UP if part == ".." else part for part in PurePosixPath(name.lstrip("/")).parts])
     digest = hashlib.sha256(name.encode("utf-8", errors="surrogateescape")).hexdigest()
-    return str(whole.with_suffix("")) if whole.name else UP, str(whole), f"{whole}-{digest[:12]}"
+    # Not with_suffix(""), which refuses "..a": all that is left of it is a point.
+    return str(whole).removesuffix(whole.suffix), str(whole), f"{whole}-{digest[:12]}"

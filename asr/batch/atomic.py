@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 TEMPORARY = ".tmp"  # suffix of what was not finished
+BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())
-    if path.is_file() and filecmp.cmp(temporary, path, shallow=False):
+    if path.is_file() and _same(temporary, path):
         temporary.unlink()
         return
     temporary.replace(path)
@@ -34,6 +34,17 @@ def write(path: Path, content: bytes) -> None:
     """Replace ``path``. See `replacing`."""
     with replacing(path) as stream:
         stream.write(content)
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Whether two files have the same bytes. Not filecmp, which remembers answers by size and time of change."""
+    if first.stat().st_size != second.stat().st_size:
+        return False
+    with first.open("rb") as one, second.open("rb") as other:
+        while block := one.read(BLOCK_BYTES):
+            if block != other.read(BLOCK_BYTES):
+                return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -143,7 +143,7 @@ def _is_regular(path: Path) -> bool:
     """Not a pipe, which would keep whoever opens it, nor a link that leads nowhere."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

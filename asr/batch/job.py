@@ -21,7 +21,7 @@ from asr.batch.inputs import Input, Source
 from asr.batch.pipeline import Pipeline
 from asr.batch.plan import Counts, Plan, Shard
 from asr.batch.pool import Pool, Task
-from asr.batch.shards import Line
+from asr.batch.shards import Line, Totals
 from asr.batch.worker import WorkerSpec
 from asr.errors import OptionError
 
@@ -46,15 +46,6 @@ class Job:
                 raise OptionError(f"{name} is {getattr(self, name)}; at least 1 is needed")
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """All rows, whenever they were made."""
-
-    clips: int
-    failed: int
-    audio_s: float
-
-
 class Watcher(Protocol):
     """Who is told how the job goes."""
 
@@ -73,8 +64,11 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(job: Job, watcher: Watcher) -> Summary:
-    """Bring the output up to date. Raises OptionError for one that holds something else, and what loading raises."""
+def run(job: Job, watcher: Watcher) -> Totals:
+    """Bring the output up to date; all its rows add up to what is returned.
+
+    Raises OptionError for a folder that holds something else, and what loading the model raises.
+    """
     pipeline = job.pipeline.resolved()
     settings = pipeline.settings(job.version)
     if "parquet" in job.formats:
@@ -91,16 +85,20 @@ def run(job: Job, watcher: Watcher) -> Summary:
             watcher.say(f"other settings ({differences}): all is done again")
         now.write(job.output)
         planned = plan.make(job.output, job.source.inputs, now.digest, job.shard_clips)
+        if planned.counts.gone and not planned.counts.known and not job.force:
+            raise OptionError(
+                f"none of the {planned.counts.gone:,} clips of {job.output} is among the {planned.counts.clips:,} of "
+                "INPUT: choose another folder, or --force to remove their rows"
+            )
         pending = [clip for shard in planned.todo for clip in shard.inputs if clip.audio not in planned.kept]
         watcher.planned(planned.counts, sum(clip.size or 0 for clip in pending))
         spec = WorkerSpec(pipeline, settings["model"], job.source.root)
         tally = _Tally(job.output / shards.FOLDER, now.digest, planned)
         with Pool(spec, min(job.workers, len(pending)), watcher.say) as pool:
             _hear(planned, tally, pool, watcher)
-        shard_count = len(planned.done) + len(planned.todo)
-        outputs.write(job.output, now.formats, shard_count, per_word=now.per_word)
+        outputs.write(job.output, now.formats, planned.count, per_word=now.per_word)
         plan.finish(job.output)
-        return tally.summary
+        return tally.totals
 
 
 def _hear(planned: Plan, tally: _Tally, pool: Pool, watcher: Watcher) -> None:
@@ -131,22 +129,13 @@ class _Tally:
 
     def __init__(self, folder: Path, settings: str, planned: Plan) -> None:
         self._folder, self._settings = folder, settings
-        records = planned.done
-        self.summary = Summary(
-            sum(len(record.inputs) for record in records),
-            sum(error is not None for record in records for error in record.errors),
-            sum(sum(record.durations_s) for record in records),
-        )
+        self.totals = planned.done
 
     def close(self, shard: _Open) -> None:
         """Write a shard that is complete."""
         lines = shard.complete()
         shards.write(self._folder, shards.stem(shard.number), self._settings, shard.inputs, lines)
-        self.summary = Summary(
-            self.summary.clips + len(lines),
-            self.summary.failed + sum(line.error is not None for line in lines),
-            self.summary.audio_s + sum(line.duration_s for line in lines),
-        )
+        self.totals = self.totals.plus([line.error for line in lines], [line.duration_s for line in lines])
 
 
 class _Open:

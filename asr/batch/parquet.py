@@ -53,8 +53,16 @@ def write(path: Path, shards: Iterable[bytes]) -> None:
     schema = _schema(pyarrow)
     with replacing(path) as stream, pyarrow.parquet.ParquetWriter(stream, schema) as writer:
         for shard in shards:
-            rows = [json.loads(line) for line in shard.splitlines()]
+            rows = [_printable(json.loads(line)) for line in shard.splitlines()]
             writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+
+
+def _printable(row: dict[str, Any]) -> dict[str, Any]:
+    """Names of files that are no text have escapes in the place of their odd bytes: Parquet takes only text."""
+    row["audio"] = row["audio"].encode(errors="backslashreplace").decode()
+    if "error" in row:
+        row["error"]["message"] = row["error"]["message"].encode(errors="backslashreplace").decode()
+    return row
 
 
 def _schema(pyarrow: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -29,7 +30,12 @@ def places(names: Iterable[str]) -> dict[str, str]:
 
 
 def _ways(name: str) -> tuple[str, str, str]:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # a manifest can hold texts that no file is called by
+        name = name.encode(errors="backslashreplace").decode()
+    name = name.replace("\0", "_")
     whole = PurePosixPath(*[UP if part == ".." else part for part in PurePosixPath(name.lstrip("/")).parts])
-    digest = hashlib.sha256(name.encode("utf-8", errors="surrogateescape")).hexdigest()
+    digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()
     # Not with_suffix(""), which refuses "..a": all that is left of it is a point.
     return str(whole).removesuffix(whole.suffix), str(whole), f"{whole}-{digest[:12]}"

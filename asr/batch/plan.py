@@ -15,7 +15,7 @@ from pathlib import Path
 from asr.batch import shards
 from asr.batch.atomic import TEMPORARY
 from asr.batch.inputs import Input
-from asr.batch.shards import Line, Record
+from asr.batch.shards import Line, Record, Totals
 from asr.errors import AudioError
 
 PREVIOUS = "previous"
@@ -43,6 +43,11 @@ class Counts:
     new: int = 0
     gone: int = 0
 
+    @property
+    def known(self) -> int:
+        """Clips that the output had rows of, and still should."""
+        return self.done + self.changed + self.again
+
     def __str__(self) -> str:
         parts = [f"{self.done:,} done before", f"{self.changed:,} changed", f"{self.new:,} new"]
         parts += [f"{self.again:,} to be tried again"] if self.again else []
@@ -52,9 +57,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Shards done and to do, and where the rows are that these may take over: ``kept[audio]``."""
+    """The number of shards, what those add up to that are done, those to do, and where the rows are that these may
+    take over: ``kept[audio]``."""
 
-    done: tuple[Record, ...]
+    count: int
+    done: Totals
     todo: tuple[Shard, ...]
     counts: Counts
     kept: dict[str, Kept] = field(default_factory=dict)
@@ -72,18 +79,18 @@ def make(output: Path, inputs: Sequence[Input], settings: str, clips: int = shar
     folder, previous = output / shards.FOLDER, output / PREVIOUS
     folder.mkdir(exist_ok=True)
     planned = [Shard(number, run) for number, run in enumerate(shards.cut(inputs, clips))]
-    found = {shard.number: shards.read(folder, shards.stem(shard.number)) for shard in planned}
-    done, todo = [], []
+    done, todo = Totals(), []
     for shard in planned:
-        record = found.pop(shard.number)
+        record = shards.read(folder, shards.stem(shard.number))
         if record is not None and record.settings == settings and _holds(record, shard.inputs):
-            done.append((shard, record))
+            done = done.plus(record.errors, record.durations_s)
         else:
             todo.append(shard)
-    _put_aside(folder, previous, settings, {shards.stem(shard.number) for shard, _ in done})
+    stale = {shards.stem(shard.number) for shard in todo}
+    _put_aside(folder, previous, settings, {shards.stem(shard.number) for shard in planned} - stale)
     pending = {clip.audio: clip for shard in todo for clip in shard.inputs}
     kept, others = _kept(previous, settings, pending)
-    before = sum(len(shard.inputs) for shard, _ in done) + len(kept)
+    before = done.clips + len(kept)
     changed = sum(not retry for audio, retry in others.items() if audio in pending)
     again = sum(retry for audio, retry in others.items() if audio in pending)
     counts = Counts(
@@ -94,7 +101,7 @@ def make(output: Path, inputs: Sequence[Input], settings: str, clips: int = shar
         new=len(inputs) - before - changed - again,
         gone=len(others.keys() - {clip.audio for clip in inputs}) if others else 0,
     )
-    return Plan(tuple(record for _, record in done), tuple(todo), counts, kept)
+    return Plan(len(planned), done, tuple(todo), counts, kept)
 
 
 def finish(output: Path) -> None:

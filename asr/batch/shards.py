@@ -33,6 +33,20 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What rows add up to: clips, those of them that could not be heard, and seconds of audio."""
+
+    clips: int = 0
+    failed: int = 0
+    audio_s: float = 0.0
+
+    def plus(self, errors: Sequence[str | None], durations_s: Sequence[float]) -> Totals:
+        """With so many more."""
+        failed = sum(error is not None for error in errors)
+        return Totals(self.clips + len(errors), self.failed + failed, self.audio_s + sum(durations_s))
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What a shard on disk was made from. ``errors`` has None for each clip that could be read."""
 

@@ -90,11 +90,11 @@ def run(args: Namespace) -> int:
     if args.workers is not None:
         wanted = replace(wanted, workers=args.workers)
     with Bar() as bar:
-        summary = job.run(wanted, bar)
-    failed = f"{summary.failed:,} failed" if summary.failed else "none failed"
+        totals = job.run(wanted, bar)
+    failed = f"{totals.failed:,} failed" if totals.failed else "none failed"
     rows = args.output / shards.FOLDER
-    say(f"{summary.clips:,} clips, {summary.audio_s / 3600:.2f} h of audio, {failed}; rows in {rows}")
-    return SOME_FAILED if summary.failed else DONE
+    say(f"{totals.clips:,} clips, {totals.audio_s / 3600:.2f} h of audio, {failed}; rows in {rows}")
+    return SOME_FAILED if totals.failed else DONE
 
 
 class Bar:

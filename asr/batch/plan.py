@@ -127,20 +127,15 @@ def _lasts(error: str | None) -> bool:
 
 def _put_aside(folder: Path, previous: Path, settings: str, keep: set[str]) -> None:
     """Move shards with the right settings, delete the others and what was not finished."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix == TEMPORARY:
-            path.unlink()
-        elif path.suffix == ".jsonl" and path.stem not in keep:
-            record = shards.read(folder, path.stem)
-            beside = path.with_suffix(".json")
-            if record is None or record.settings != settings:
-                path.unlink()
-                beside.unlink(missing_ok=True)
-                continue
+    for path in folder.glob(f"*{TEMPORARY}"):
+        path.unlink()
+    for name in sorted({path.stem for path in folder.iterdir()} - keep):
+        record = shards.read(folder, name)
+        if record is None or record.settings != settings:
+            shards.remove(folder, name)
+        else:
             previous.mkdir(exist_ok=True)
-            name = record.sha256[:16]
-            path.replace(previous / f"{name}.jsonl")
-            beside.replace(previous / f"{name}.json")
+            shards.move(folder, name, previous, record.sha256[:16])
 
 
 def _kept(

@@ -110,6 +110,18 @@ def read(folder: Path, name: str) -> Record | None:
     return record if whole else None
 
 
+def remove(folder: Path, name: str) -> None:
+    """Delete a shard, or what there is of it."""
+    for suffix in (".json", ".jsonl"):
+        (folder / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def move(folder: Path, name: str, to: Path, new_name: str) -> None:
+    """Put a shard elsewhere. A kill between its two files costs it its record, and it counts as none."""
+    for suffix in (".jsonl", ".json"):
+        (folder / f"{name}{suffix}").replace(to / f"{new_name}{suffix}")
+
+
 def rows(folder: Path, name: str) -> list[bytes]:
     """The rows of a shard, each with its line end."""
     return (folder / f"{name}.jsonl").read_bytes().splitlines(keepends=True)

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,7 +103,12 @@ class Carrier:
     @property
     def slots(self) -> tuple[str, ...]:
         """Names in braces except the article, in order."""
-        return tuple(name for name in _SLOT.findall(self.text) if name != _ARTICLE)
+        return _slots(self.text)
+
+
+@lru_cache(8_192)  # a catalogue asks for those of every carrier with every item
+def _slots(text: str) -> tuple[str, ...]:
+    return tuple(name for name in _SLOT.findall(text) if name != _ARTICLE)
 
 
 def spoken(text: str) -> str:
@@ -225,11 +231,9 @@ def count_sentences(
     Where an item and a carrier have more fillings than their share of ``limit``, that many are drawn at random.
     Raises OptionError where no carrier fits any item.
     """
+    needed = [(carrier, set(carrier.slots) - {_TITLE}) for carrier in carriers]
     pairs = [
-        (item, carrier)
-        for item in items
-        for carrier in carriers
-        if all(slot == _TITLE or item.facets.get(slot) for slot in carrier.slots)
+        (item, carrier) for item in items for carrier, facets in needed if all(map(item.facets.get, facets))
     ]
     if not pairs:
         raise OptionError(

@@ -7,11 +7,13 @@ and are imported only when called, because what they need may be large or absent
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 
 from asr.commands import batch, bench, catalog, doctor, evaluate, models, transcribe
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command, version
@@ -73,7 +75,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
             continue
         known.add(entry.name)
         if entry.name != called:
-            verbs.add_parser(entry.name, help=f"(needs {_extra(entry)})", add_help=False)
+            verbs.add_parser(entry.name, help=_summary(entry), add_help=False)
             continue
         try:
             command = entry.load()
@@ -94,6 +96,21 @@ def _add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], command: Co
     parser = verbs.add_parser(command.name, help=command.summary, description=command.summary)
     command.add_arguments(parser)
     parser.set_defaults(run=command.run)
+
+
+def _summary(entry: metadata.EntryPoint) -> str:
+    """What a verb does: the first line of its file, which is read and not run, and what it needs."""
+    try:
+        found = importlib.util.find_spec(entry.module)
+        first = (
+            Path(found.origin).read_text(encoding="utf-8").partition("\n")[0]
+            if found and found.origin
+            else ""
+        )
+    except (ImportError, OSError):
+        first = ""
+    summary = first.strip('"').partition(": ")[2].rstrip(".")
+    return f"{summary} (needs {_extra(entry)})".lstrip()
 
 
 def _extra(entry: metadata.EntryPoint) -> str:

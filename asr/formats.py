@@ -27,8 +27,8 @@ def row(audio: str, outcome: Transcript | Exception) -> dict[str, Any]:
     return {"audio": audio, "error": {"type": type(outcome).__name__, "message": str(outcome)}}
 
 
-def json_text(row: dict[str, Any]) -> str:
-    """A row for people: indented."""
+def json_text(row: dict[str, Any] | list[dict[str, Any]]) -> str:
+    """A row, or a list of them, for people: indented."""
     return json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -32,7 +32,7 @@ _CONSONANTS = {
     )
 }
 # Vowels: height (0 open ... 1 close) and depth (0 front ... 1 back) where they begin and where they end.
-_VOWELS = {
+_VOWELS: dict[str, tuple[float, ...]] = {
     phone: tuple(map(float, values))
     for phone, *values in (
         entry.split(":")
@@ -73,43 +73,44 @@ def phone_distance(a: Phones, b: Phones) -> float:
     """Cost of the cheapest alignment over that of dropping all of the longer one, at most 1."""
     if not a or not b:
         return 0.0 if a == b else 1.0
-    return float(distances([a], [b])[0])
+    return float(distances([a], [b])[0, 0])
 
 
-def distances(queries: Sequence[Phones], names: Sequence[Phones], *, inside: bool = False) -> Costs:
-    """`phone_distance` of pairs, float32 ``(pairs,)``; all of them non-empty.
+def distances(queries: Sequence[Phones], names: Sequence[Phones]) -> Costs:
+    """Two distances of each pair, float32 ``(pairs, 2)``; all texts have phones.
 
-    ``inside`` asks how well the name fits into the query, wherever: what comes before and after costs nothing.
-    One pass of the dynamic programme (Wagner & Fischer 1974) serves all pairs, a row of each at a time.
+    The first is `phone_distance`. The second asks how well the name fits into the query, wherever: what comes
+    before and after costs nothing. One pass of the dynamic programme (Wagner & Fischer 1974) serves all pairs.
     """
     assert len(queries) == len(names), (len(queries), len(names))
     if not queries:
-        return np.zeros(0, np.float32)
+        return np.zeros((0, 2), np.float32)
     substitution, gap = _costs()
     rows, row_lengths = _matrix(queries)
     columns, column_lengths = _matrix(names)
     every = np.arange(len(names))
-    # dropped[:, j]: what the first j phones of the name cost alone. Inside a row, a gap costs the difference of two.
-    dropped = np.concatenate([np.zeros((len(names), 1), np.float32), np.cumsum(gap[columns], axis=1)], axis=1)
-    total = dropped[every, column_lengths]
-    row = dropped
-    best = total.copy()
+    # dropped[:, j]: what the first j phones of the name cost alone. Along a row, gaps cost the difference of two.
+    dropped = np.zeros((len(names), columns.shape[1] + 1), np.float32)
+    np.cumsum(gap[columns], axis=1, out=dropped[:, 1:])
+    dropped = dropped[:, None]
+    total = dropped[every, 0, column_lengths]
+    row = np.repeat(dropped, 2, axis=1)  # (pairs, whole or inside, phones of the name + 1)
+    best = np.stack([total, total], axis=1)
     for at in range(rows.shape[1]):
         phone = rows[:, at]
-        lost = np.zeros_like(total) if inside else gap[phone]
-        reached = np.empty_like(row)
-        reached[:, 0] = row[:, 0] + lost
-        np.minimum(
-            row[:, 1:] + gap[phone][:, None],
-            row[:, :-1] + substitution[phone[:, None], columns],
-            out=reached[:, 1:],
-        )
-        row = np.minimum.accumulate(reached - dropped, axis=1) + dropped
-        here = row[every, column_lengths]
-        ended = at >= row_lengths
-        best = np.where(ended, best, np.minimum(best, here) if inside else here)
-    longer = total if inside else np.maximum(total, np.where(_mask(row_lengths), gap[rows], 0).sum(axis=1))
-    share: Costs = np.minimum(1.0, best / longer).astype(np.float32)
+        lost = gap[phone][:, None]
+        reached = row + lost[..., None]
+        reached[:, 1, 0] = 0.0  # the name may begin after any phone of the query
+        changed = row[..., :-1] + substitution[phone[:, None], columns][:, None]
+        np.minimum(reached[..., 1:], changed, out=reached[..., 1:])
+        row = np.minimum.accumulate(reached - dropped, axis=2) + dropped
+        here = row[every, :, column_lengths]
+        np.minimum(here[:, 1], best[:, 1], out=here[:, 1])  # and end before any
+        best = np.where((at < row_lengths)[:, None], here, best)
+    spent = np.where(_mask(row_lengths), gap[rows], 0).sum(axis=1)
+    share: Costs = np.minimum(1.0, best / np.stack([np.maximum(total, spent), total], axis=1)).astype(
+        np.float32
+    )
     return share
 
 
@@ -144,10 +145,10 @@ def _substitution(a: str, b: str) -> float:
         return 0.0
     if a in _CONSONANTS and b in _CONSONANTS:
         voiced, manner, place = (abs(x - y) for x, y in zip(_CONSONANTS[a], _CONSONANTS[b], strict=True))
-        return min(1.0, 0.2 * voiced + 0.3 * min(manner, 2.0) ** 0.5 + 0.25 * min(place, 3.0) ** 0.5)
+        return min(1.0, 0.2 * voiced + 0.3 * math.sqrt(min(manner, 2.0)) + 0.25 * math.sqrt(min(place, 3.0)))
     if a in _VOWELS and b in _VOWELS:
-        begin, end = np.split(np.subtract(_VOWELS[a], _VOWELS[b]), 2)
-        return min(1.0, 0.1 + 0.2 * (math.hypot(*begin) + math.hypot(*end)))
+        x, y = _VOWELS[a], _VOWELS[b]
+        return min(1.0, 0.1 + 0.2 * (math.dist(x[:2], y[:2]) + math.dist(x[2:], y[2:])))
     return 0.4 if (a, b) in _GLIDES or (b, a) in _GLIDES else _UNLIKE
 
 

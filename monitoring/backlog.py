@@ -70,7 +70,7 @@ class Backlog:
             return time.monotonic() - self._queue[0].since if self._queue else 0.0
 
     def put(self, pending: Pending) -> bool:
-        """Take it, or not: full, or closed. Nobody waits for the latter's loss to be counted: it is, here."""
+        """Take it, or not: full, or closed. An item not taken is lost here and now, unless somebody waits for it."""
         with self._changed:
             full = len(self._queue) >= self._capacity and not pending.is_job
             if full or self._closed:

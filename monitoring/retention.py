@@ -4,7 +4,8 @@ After an erasure nothing of it is left in the database's own files. For SQLite, 
 rows, but copies of a row may stay behind in the unused part of a page that was once split or merged, so the file
 is rebuilt (``VACUUM``) and its log emptied. For PostgreSQL, ``VACUUM FULL`` writes the tables into new files; its
 write-ahead log keeps older copies until the server recycles it, and backups are the operator's. Both take time in
-proportion to the store, during which nothing else is written and the backlog grows.
+proportion to the store, during which nothing else is written and the backlog grows; so a purge of what is old only
+deletes, and such copies go with the next erasure.
 """
 
 from __future__ import annotations

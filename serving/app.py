@@ -36,6 +36,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     Raises ExposureError and OptionError for settings under which it may not be started.
     """
     access = Access.decide(settings.keys, settings.host, settings.insecure)
+    wyoming.check_exposure(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

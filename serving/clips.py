@@ -16,6 +16,7 @@ from asr.audio import AudioLimits
 from asr.errors import UnsupportedAudioError
 from asr.transcript import SAMPLE_RATE_HZ
 from serving.clip_format import MATROSKA, is_mp4
+from serving.errors import OverloadedError
 from serving.jobs import Samples
 from serving.recording import Ledger
 from serving.sandbox import Sandbox
@@ -25,6 +26,7 @@ from serving.uploads import Upload, UploadLimits, read_upload
 
 MAX_CHANNELS = 8
 MAX_RATE_HZ = 192_000
+MAX_WAITING = 64  # clips that wait to be decoded, each with its body in memory
 PARTS = 600  # as many phrases as hotwords may be, each a part of its own, and the rest
 
 
@@ -58,10 +60,12 @@ async def received(request: Request, services: Services, ledger: Ledger) -> Uplo
 
 
 async def decoded(upload: Upload, services: Services, ledger: Ledger) -> Samples:
-    """Its clip. Raises AudioError, and RateLimitedError where the key cannot pay for it.
+    """Its clip. Raises AudioError, OverloadedError, and RateLimitedError where the key cannot pay for it.
 
     Without keys nothing is charged: everybody would share one purse, and the queue is bounded anyway.
     """
+    if services.decoders.statistics().tasks_waiting >= MAX_WAITING:
+        raise OverloadedError(f"{MAX_WAITING} clips wait to be decoded; try again later", 1.0)
     started = time.perf_counter()
     limits = audio_limits(services.settings)
     decode = partial(decode_clip, upload.file, limits, services.containers)

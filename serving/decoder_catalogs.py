@@ -12,10 +12,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asr import bundle, catalog, catalog_build
 from asr.catalog import DEFAULT_WEIGHT
+from asr.catalog_build import Carrier
 from asr.digest import file_digest
 from asr.errors import CatalogError
 from asr.pronounce import pronouncer
@@ -41,8 +43,14 @@ def prepare(
     pronounced, BundleError for the model.
     """
     cache = default_cache() if cache is None else cache
-    items = [item.spoken for item in catalogs.read(sources)]
-    carriers = list(dict.fromkeys(carrier for source in sources for carrier in source.carriers))
+    catalogs.read(sources)  # their ids must differ
+    items, carriers = [], []
+    for source in sources:  # as likely as each other, however many items and carriers they have
+        own = [item.spoken for item in source.items()]
+        total = sum(item.popularity for item in own)
+        items += [replace(item, popularity=item.popularity / total) for item in own]
+        total = sum(carrier.weight for carrier in source.carriers)
+        carriers += [Carrier(carrier.text, carrier.weight / total) for carrier in source.carriers]
     pronunciations = "\n".join(source.pronunciations for source in sources)
     folder = bundle.find(model)
     info = bundle.read(folder)

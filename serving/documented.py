@@ -5,6 +5,7 @@ FastAPI would add a 422 of its own form to each route with parameters; ours answ
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -46,15 +47,34 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Leave FastAPI's own 422 out of the app's document. A route that answers 400 says so itself."""
+    """Mend the app's document: no 422 of FastAPI's own form, and every reference leads somewhere.
+
+    A schema that a route brings by itself has its definitions inside it, where references from it do not look.
+    """
 
     def openapi() -> dict[str, Any]:
-        document = FastAPI.openapi(app)  # made once, then the same object
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                own = operation["responses"].get("422", {})
-                if "HTTPValidationError" in str(own.get("content")):
-                    del operation["responses"]["422"]
-        return document
+        if app.openapi_schema is None:
+            document = FastAPI.openapi(app)
+            shared = document.setdefault("components", {}).setdefault("schemas", {})
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _without_own_422(operation["responses"])
+                    for body in operation.get("requestBody", {}).get("content", {}).values():
+                        body["schema"] = _hoisted(body["schema"], shared)
+            app.openapi_schema = document
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
+
+
+def _without_own_422(responses: dict[str, Any]) -> None:
+    if "HTTPValidationError" in str(responses.get("422", {}).get("content")):
+        del responses["422"]
+
+
+def _hoisted(schema: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """A schema without its definitions, which join the ``shared`` ones."""
+    moved = json.loads(json.dumps(schema).replace('"#/$defs/', '"#/components/schemas/'))
+    shared.update(moved.pop("$defs", {}))
+    hoisted: dict[str, Any] = moved
+    return hoisted

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from monitoring.errors import StoreUnavailableError
+from monitoring.errors import StoreUnavailableError, UnstorableError
 from monitoring.record import Event, EventType
 from serving.auth import Principal, require
 from serving.documented import refusals
@@ -74,24 +74,35 @@ async def happened(
 ) -> Acknowledged:
     """Tell what a person did with the results of a query of one's own."""
     said = await read_model(request, Happened, BODY)
-    query = services.queries.find(said.query_id, principal.key_id)
-    if query is None:
-        raise NotFoundError(
-            f"query_id {said.query_id!r}: no such query in the last hour",
-            param="query_id",
-            code="query_not_found",
-        )
+    session = await _session(services, said.query_id, principal)
     event = Event(
-        event_id=f"{query.id}.{said.event_id}",  # two clients may choose alike
-        query_id=query.id,
+        event_id=f"{said.query_id}.{said.event_id}",  # two clients may choose alike
+        query_id=said.query_id,
         type=said.type,
         at=_at(said.at),
         item_id=said.item_id,
         text=said.text or "",
-        session=query.session,
+        session=session,
         key_id=principal.key_id,
     )
     return Acknowledged(event_id=said.event_id, new=await _keep(services, event))
+
+
+async def _session(services: Services, query_id: str, principal: Principal) -> str | None:
+    """The session of a query of this key's: lately answered here, or before a restart, or by another replica.
+
+    Raises NotFoundError, the same for a query of somebody else as for none.
+    """
+    query = services.queries.find(query_id, principal.key_id)
+    if query is not None:
+        return query.session
+    try:
+        owner = await asyncio.to_thread(services.store.owner_of, query_id)
+    except StoreUnavailableError as error:
+        raise OverloadedError("The event store cannot be asked; send the event again.", RETRY_S) from error
+    if owner is None or owner.key_id != principal.key_id:
+        raise NotFoundError("There is no such query.", param="query_id", code="query_not_found")
+    return owner.session
 
 
 async def _keep(services: Services, event: Event) -> bool:
@@ -99,6 +110,8 @@ async def _keep(services: Services, event: Event) -> bool:
         new = await asyncio.wrap_future(services.store.submit(event))
     except StoreUnavailableError as error:
         raise OverloadedError("The event could not be stored; send it again.", RETRY_S) from error
+    except UnstorableError as error:
+        raise InvalidParameterError("The event store refuses this event, and always will.") from error
     if new:
         for observe in services.observers:
             observe(event)

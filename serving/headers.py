@@ -49,6 +49,10 @@ EXPOSED = (
     REQUEST_ID,
     "Retry-After",
     "X-Ignored-Parameters",
+    "X-Null-Reason",
+    "X-Model",
+    "X-Audio-Retained",
+    "X-Audio-Retained-Until",
     *(f"x-ratelimit-{what}-{UNIT}" for what in ("limit", "remaining", "reset")),
 )
 

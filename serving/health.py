@@ -23,6 +23,7 @@ class Readiness(BaseModel):
     model: str
     workers_busy: int
     queued: int
+    store: str  # answers go on without it, so it does not make the server unready
 
 
 @router.get("/healthz")
@@ -42,4 +43,5 @@ async def ready(services: Shared, response: Response) -> Readiness:
         model=services.model,
         workers_busy=scheduler.busy,
         queued=scheduler.queued,
+        store="ok" if services.store.trouble is None else type(services.store.trouble).__name__,
     )

@@ -61,16 +61,15 @@ def _read(name: str, content: bytes) -> WebFile:
     return WebFile(content, MEDIA_TYPES[suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
-@router.route("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 async def front(request: Request) -> Response:
     """The page itself."""
     return files()[FRONT].response(request)
 
 
-@router.route("/static/{name}")
-async def static(request: Request) -> Response:
+@router.api_route("/static/{name}", methods=["GET", "HEAD"])
+async def static(request: Request, name: str) -> Response:
     """What the page is made of. Raises NotFoundError."""
-    name = request.path_params["name"]
     if name not in files():
         raise NotFoundError("There is no such file; the page is at /.")
     return files()[name].response(request)

@@ -19,9 +19,9 @@ from rapidfuzz import fuzz, process
 from asr.phonetic import Phones, as_letters, distances, skeleton
 
 _FOUND = 50  # names that the grams may bring
-_KEPT = 6  # of them, by likeness as a whole, and as many by likeness of the best part
-_GRAMS = 14  # of a kind that are asked for, the rarest of the query
-_COMMON = 0.02  # of names: grams in more of them tell nothing and cost most
+_KEPT = 5  # of them, by likeness as a whole, and as many by likeness of the best part
+_GRAMS = 10  # of a kind that are asked for, the rarest of the query
+_COMMON = 0.004  # of names: grams in more of them tell nothing and cost most
 _ALWAYS = 50  # names: in small catalogues even those with more than that share are cheap
 _SHORT = 3  # classes: skeletons so short have too few grams of three
 

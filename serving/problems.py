@@ -22,7 +22,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 
-from asr.errors import AsrError, AudioLimitError, CorruptAudioError, OptionError, UnsupportedAudioError
+from asr.errors import (
+    AsrError,
+    AudioLimitError,
+    CorruptAudioError,
+    MissingPackageError,
+    OptionError,
+    UnsupportedAudioError,
+)
 from serving.errors import (
     INVALID_REQUEST,
     NOTHING,
@@ -43,6 +50,7 @@ RUNTIME_FAULTS: tuple[tuple[type[AsrError], int, str, str | None], ...] = (
     (UnsupportedAudioError, 415, "unsupported_audio", "file"),
     (CorruptAudioError, 422, "undecodable_audio", "file"),
     (AudioLimitError, 413, "audio_limit_exceeded", "file"),
+    (MissingPackageError, 400, "not_available_here", None),  # hotwords where the beam search has no wheel
 )
 
 # RFC 6455, section 7.4.1, and 1013 of IANA's registry: how a stream that has been accepted ends.

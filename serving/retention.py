@@ -32,7 +32,10 @@ class AudioStore:
     days: float
 
     def keep(self, request_id: str, content: bytes, now: datetime) -> datetime | None:
-        """Keep a clip; until when, or None where it is not kept: it may not be, or there is one of this id today."""
+        """Keep a clip; until when, or None where it is not kept: it may not be, or there is one of this id today.
+
+        Raises OSError where the disk will not have it.
+        """
         if self.days <= 0:
             return None
         assert SAFE_ID.fullmatch(request_id), f"request id {request_id!r}"
@@ -43,8 +46,12 @@ class AudioStore:
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
         except FileExistsError:  # ids are the clients' to choose: nobody overwrites what another sent
             return None
-        with os.fdopen(file, "wb") as opened:
-            opened.write(content)
+        try:
+            with os.fdopen(file, "wb") as opened:
+                opened.write(content)
+        except OSError:
+            path.unlink()  # half a clip is none
+            raise
         return now + timedelta(days=self.days)
 
     def purge(self, now: datetime) -> int:

@@ -1,6 +1,6 @@
 """FFmpeg in a process of its own: it may crash, hang, or ask for all memory, and takes one clip with it, no more.
 
-A few bytes of an MP4 file can claim a hundred million samples, and their index alone would be gigabytes.
+It is the largest parser of untrusted bytes here, written in C, and no thread of Python can be stopped from outside.
 """
 
 from __future__ import annotations
@@ -99,5 +99,5 @@ def _decoded(content: bytes, limits: AudioLimits) -> Samples | AsrError:
         return containers.decode(content, limits)
     except AsrError as error:
         return error
-    except (MemoryError, ValueError, OverflowError) as error:  # what PyAV makes of headers that lie
+    except (MemoryError, ValueError, OverflowError) as error:  # what PyAV and numpy make of headers that lie
         return CorruptAudioError(f"clip of {len(content)} bytes: cannot be decoded ({type(error).__name__})")

@@ -30,7 +30,10 @@ from serving.search_ranking import LEAST_PROBABILITY, LEAST_SCORE, Signs, score
 from serving.search_words import Document, Words, stems
 
 _SHARED_BY = 60  # items: a facet value that more have, such as a language, brings no candidates of its own
-_HEARD = 0.5  # likeness above which sounds count as heard; below it anything is like anything
+# Facets that are asked for by surname, too.
+_PEOPLE = frozenset({"author", "artist", "actor", "director", "composer", "narrator"})
+# Likeness above which a name counts as heard; facets are short and many, and anything is a little like one of them.
+_HEARD, _FACET_HEARD = 0.5, 0.65
 
 
 class NothingFound(StrEnum):
@@ -115,7 +118,7 @@ class SearchIndex:
             for query, (_, phones) in enumerate(queries)
             for item in found[query]
             for name in (*self._own[item], *self._others[item])
-            if phones
+            if phones and self._names.names[name].phones
         }
         alike = self._names.likeness([(phones, name) for (_, name), phones in pairs.items()])
         likeness = dict(zip(pairs, alike, strict=True))
@@ -148,16 +151,16 @@ class SearchIndex:
         form, phones = query
         names = self._names.names
         own = self._own[item]
-        nearest = max(own, key=lambda name: alike[name].whole)
+        nearest = max(own, key=lambda name: (alike[name].whole, -name))
         explained = sum(
-            max((_share(alike[name], names[name].phones, phones) for name in group), default=0.0)
-            for group in (own, self._others[item])
+            max((_share(alike[name], least) * len(names[name].phones) for name in group), default=0.0)
+            for group, least in ((own, _HEARD), (self._others[item], _FACET_HEARD))
         )
         signs = Signs(
             heard=math.log(max(form.probability, LEAST_PROBABILITY)),
             bm25=bm25,
             sounds=alike[nearest].whole,
-            explained=min(1.0, explained),
+            explained=min(1.0, explained / max(len(phones), 1)),
             spelling=max(fuzz.ratio(form.text, names[name].text) for name in own) / 100.0,
             popularity=self._popularity[item],
         )
@@ -173,10 +176,9 @@ def nothing_found(readings: Sequence[Reading]) -> NothingFound:
 _UNLIKE = Likeness(0.0, 0.0)
 
 
-def _share(alike: Likeness, name: Phones, query: Phones) -> float:
-    """The share of the query's sounds that a name accounts for."""
-    heard = max(0.0, (alike.inside - _HEARD) / (1.0 - _HEARD))
-    return heard * min(1.0, len(name) / max(len(query), 1))
+def _share(alike: Likeness, least: float) -> float:
+    """The share of a name that was heard, where likeness up to ``least`` is chance."""
+    return max(0.0, (alike.inside - least) / (1.0 - least))
 
 
 def _shipped() -> Pronounce:
@@ -191,31 +193,29 @@ def _read(
     documents, written = [], []
     users: dict[str, dict[int, None]] = {}
     for at, item in enumerate(items):
-        title, *aliases = (normalise(name) for name in (item.title, *item.aliases))
-        facets = {
-            normalise(str(value)): isinstance(value, str)
-            for values in item.facets.values()
-            for value in values
-        }
-        documents.append(Document(stems(title), stems(" ".join(aliases)), stems(" ".join(facets))))
-        own = tuple(dict.fromkeys(name for name in (title, *aliases) if name))
-        others = tuple(value for value, is_text in facets.items() if is_text and value and value not in own)
-        written.append((own, others))
-        for name in (*own, *others):
+        own = tuple(dict.fromkeys(filter(None, map(normalise, (item.title, *item.aliases)))))
+        if not own:
+            raise OptionError(
+                f"item {item.id!r} has the title {item.title!r}, in which there are no words of a-z"
+            )
+        values = [(facet, value) for facet, given in item.facets.items() for value in given]
+        others = [normalise(value) for _, value in values if isinstance(value, str)]
+        others += [
+            normalise(value.split()[-1])
+            for facet, value in values
+            if facet in _PEOPLE and isinstance(value, str)
+        ]
+        facets = " ".join(normalise(str(value)) for _, value in values)
+        documents.append(Document(stems(own[0]), stems(" ".join(own[1:])), stems(facets)))
+        written.append((own, tuple(name for name in dict.fromkeys(others) if name and name not in own)))
+        for name in (*own, *written[-1][1]):
             users.setdefault(name, {})[at] = None
-    telling = {name for own, _ in written for name in own} | {
-        name for name, by in users.items() if len(by) <= _SHARED_BY
-    }
-    numbers: dict[str, int] = {}
-    names: list[Name] = []
-    for name in users:
-        phones = phones_of(name, pronounce)
-        if name in telling and phones:
-            numbers[name] = len(names)
-            names.append(Name(name, phones, tuple(users[name])))
+    titles = {name for own, _ in written for name in own}
+    telling = [name for name, by in users.items() if name in titles or len(by) <= _SHARED_BY]
+    number = {name: at for at, name in enumerate(telling)}
     return (
         documents,
-        [tuple(numbers[name] for name in own if name in numbers) for own, _ in written],
-        [tuple(numbers[name] for name in others if name in numbers) for _, others in written],
-        names,
+        [tuple(number[name] for name in own) for own, _ in written],
+        [tuple(number[name] for name in others if name in number) for _, others in written],
+        [Name(name, phones_of(name, pronounce), tuple(users[name])) for name in telling],
     )

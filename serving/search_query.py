@@ -4,8 +4,6 @@ In: readings of a clip, or a typed query. Out: `Form`s in words of a-z, numbers 
 forms of several readings are one where they are the same words, and their probabilities add up.
 """
 
-# ruff: noqa: SIM905 - a list of words reads best as one string
-
 from __future__ import annotations
 
 import re
@@ -17,12 +15,12 @@ from asr.spelling import preferred
 from asr.transcript import Reading
 
 MAX_READINGS = 5
+_NEGLIGIBLE = 0.02  # of the likeliest form's probability: less likely ones cost more than they find
 MAX_LETTERS = 400  # of a query that are looked at; a sentence of 30 words has some 160
 MAX_WORDS = 24
 
 # Words around what is asked for, the longest first; an opening may follow another ("hey computer find me").
-_OPENINGS = (
-    """
+_OPENINGS = """
 can i get|can i have|can you find|can you find me|can you play|could i get|could i have|may i have|do you have
 have you got|i want|i want to read|i want to hear|i want to listen to|i would like|i would like to read|i'd like
 i'd like to read|i'll have|i'll take|i need|i'm looking for|i am looking for|let me have|let me get|get me|give me
@@ -31,20 +29,13 @@ read to me|listen to|open|buy|order|download|borrow|what did|who wrote|who is th
 novels by|novel by|something by|anything by|anything else by|stories by|plays by|poems by|works by|songs by
 music by|the book|a book called|the book called|the novel|a novel called|the audiobook|the audiobook of|a copy of
 a cup of|please|hey|hi|hello|okay|um|uh|er|well|computer|called
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
-_ENDINGS = (
-    "please|thanks|thank you|for me|audiobook|the audiobook|the book|the novel|wrote|write|now|book".split(
-        "|"
-    )
-)
+"""
+_ENDINGS = "please|thanks|thank you|for me|audiobook|the audiobook|wrote|write"
 _ARTICLES = ("the", "a", "an", "some", "any", "me", "my")
 
 
-def _longest_first(phrases: Sequence[str]) -> str:
-    return "|".join(sorted(map(re.escape, phrases), key=len, reverse=True))
+def _longest_first(phrases: str) -> str:
+    return "|".join(sorted(re.split(r"[|\n]", phrases.strip()), key=len, reverse=True))
 
 
 _OPENING = re.compile(rf"(?:(?:{_longest_first(_OPENINGS)}) )+")
@@ -71,15 +62,14 @@ def normalise(text: str) -> str:
 
 def stripped(text: str) -> str:
     """``text`` without openings, endings and a leading article; itself where nothing would be left."""
-    inner = _ENDING.sub(
-        "", _OPENING.sub("", f"{text} ", count=1).strip() if _OPENING.match(f"{text} ") else text
-    )
-    inner = _ARTICLE.sub("", inner, count=1) if _ARTICLE.match(inner) else inner
-    return inner or text
+    opening = _OPENING.match(f"{text} ")
+    inner = _ENDING.sub("", text[opening.end() :] if opening else text)
+    article = _ARTICLE.match(inner)
+    return (inner[article.end() :] if article else inner) or text
 
 
 def forms(readings: Sequence[Reading]) -> list[Form]:
-    """What is left of each reading, and the best one as a whole, as a title may begin like a request; likeliest first."""
+    """What is left of each reading, and the best one as a whole: titles may begin like a request. Likeliest first."""
     found: dict[str, float] = {}
     heard = readings[:MAX_READINGS]
     total = max(1.0, sum(reading.probability for reading in heard))
@@ -89,4 +79,5 @@ def forms(readings: Sequence[Reading]) -> list[Form]:
             if form:
                 found[form] = found.get(form, 0.0) + reading.probability / total
     ranked = sorted(found, key=lambda form: -found[form])
-    return [Form(tuple(form.split()), min(1.0, found[form])) for form in ranked]
+    least = _NEGLIGIBLE * max(found.values(), default=0.0)
+    return [Form(tuple(form.split()), min(1.0, found[form])) for form in ranked if found[form] >= least]

@@ -13,8 +13,8 @@ from threading import Lock
 
 _COLUMNS = "title, aliases, facets"
 _COLUMN_WEIGHTS = "4.0, 3.0, 1.0"  # of bm25, in the order of the columns
-_FOUND = 12  # items
-_COMMON = 0.05  # of items: words in more of them are asked for only where a query has no others
+_FOUND = 10  # items
+_COMMON = 0.01  # of items: words in more of them are asked for only where a query has no others
 _ALWAYS = 200  # items: in small catalogues common words are cheap
 
 

@@ -20,18 +20,22 @@ from serving.jobs import Hearing
 from serving.pcm import PcmReader, Samples
 from serving.stream_messages import Answer, Command, StreamConfig, Told, parse
 
-PIECE = (
-    SAMPLE_RATE_HZ // 10
-)  # of a long message: how finely it is looked whether a draft is still worth its while
+PIECE = SAMPLE_RATE_HZ // 10  # of a long message: how often it is asked whether a draft is worth its while
 LATE_S = 0.4  # of audio that has come behind what is heard now: a partial of this moment would be an old one
+REST = 4.0  # drafts take a fifth of a stream's time at most: 30 ms each, as on an idle machine, are not felt
 
 
 class _Impatient:
-    """A recogniser that makes drafts only while nobody waits for something newer."""
+    """A recogniser that makes drafts only while nobody waits for something newer, and few of them where they take long:
+    while a stream waits for a draft, it does not hear that somebody has stopped speaking."""
 
-    def __init__(self, recogniser: Recogniser, wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self, recogniser: Recogniser, wanted: Callable[[], bool], clock: Callable[[], float]
+    ) -> None:
         self._recogniser = recogniser
         self._wanted = wanted
+        self._clock = clock
+        self._rested = 0.0  # when the next draft may begin
         self.frontend = recogniser.frontend
         self.assemble = recogniser.assemble
 
@@ -39,7 +43,13 @@ class _Impatient:
         return self._recogniser.recognise(segment, hotwords)
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
-        return self._recogniser.draft(segment, hotwords) if self._wanted() else None
+        began = self._clock()
+        if began < self._rested or not self._wanted():
+            return None
+        readings = self._recogniser.draft(segment, hotwords)
+        ended = self._clock()
+        self._rested = ended + REST * (ended - began)
+        return readings
 
 
 Find = Callable[[Transcript], Sequence[Mapping[str, Any]]]  # blocks; "id", "title", "score" at least
@@ -53,11 +63,13 @@ class Session:
         recogniser: Callable[[Hearing], Recogniser],
         find: Find | None = None,
         waiting_s: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``find`` searches the catalogue, if there is one; ``waiting_s`` is the audio that has come and waits."""
         self._recogniser = recogniser
         self._find = find
         self._waiting_s = waiting_s
+        self._clock = clock
         self._rest_s = 0.0  # audio of the present message behind what is being heard
         self._config: StreamConfig | None = None
         self._decided = 0.0  # when the end of speech was
@@ -107,7 +119,7 @@ class Session:
                 param="catalog",
                 code="catalog_not_available",
             )
-        recogniser = _Impatient(self._recogniser(config.hearing), self._drafts_wanted)
+        recogniser = _Impatient(self._recogniser(config.hearing), self._drafts_wanted, self._clock)
         self._stream = Stream(recogniser, config.rules)
         self._config = config
         self._pcm = PcmReader(config.form)
@@ -129,7 +141,7 @@ class Session:
 
     def _told(self, events: Iterable[Event]) -> Iterator[Told]:
         assert self._config is not None
-        self._decided = time.perf_counter()
+        self._decided = self._clock()
         for event in events:
             if isinstance(event, Final):
                 yield self._answer(event.transcript)
@@ -144,17 +156,17 @@ class Session:
             elif isinstance(event, SpeechStarted):
                 self._partial = ""
             elif isinstance(event, SpeechStopped):
-                self._decided = time.perf_counter()
+                self._decided = self._clock()
             yield event
 
     def _answer(self, transcript: Transcript) -> Answer:
         assert self._config is not None
-        heard = time.perf_counter()
+        heard = self._clock()
         if not self._config.catalog:
             return Answer(transcript, heard - self._decided)
         assert self._find is not None
         results = tuple(self._find(transcript)) if transcript.text else ()
-        now = time.perf_counter()
+        now = self._clock()
         return Answer(transcript, now - self._decided, now - heard, results)
 
     def _drafts_wanted(self) -> bool:

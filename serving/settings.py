@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from asr.bundle import DEFAULT_MODEL
 
@@ -18,6 +18,13 @@ from asr.bundle import DEFAULT_MODEL
 def usable_cores() -> int:
     """Cores that this process may run on, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _listed(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]  # in the environment: a,b,c
 
 
 class Settings(BaseSettings):
@@ -32,18 +39,17 @@ class Settings(BaseSettings):
     wyoming_port: int | None = Field(None, ge=0, le=65_535)
     insecure: bool = False  # answer on other addresses than loopback without keys
     keys: Path | None = None  # database of API keys; absent: loopback only, no keys
-    allowed_origins: tuple[str, ...] = ()  # web pages of others that may call (CORS)
+    allowed_origins: Names = ()  # web pages of others that may call (CORS)
 
     model: str = DEFAULT_MODEL
-    model_aliases: tuple[str, ...] = ()  # other names that clients may ask for it by, such as whisper-1
+    model_aliases: Names = ()  # other names that clients may ask for it by, such as whisper-1
     device: str = "cpu"
     workers: int = Field(default_factory=usable_cores, ge=1, le=256)  # processes, one inference thread each
-    catalogs: tuple[str, ...] = ("books", "cafe")  # names of shipped ones, or files; none: no search
+    catalogs: Names = ("books", "cafe")  # names of shipped ones, or files; none: no search
     catalog_weight: float = Field(0.5, gt=0.0, lt=1.0)
 
-    latency_budget_ms: int = Field(
-        300, ge=20, le=60_000
-    )  # queue and inference; more than that is refused early
+    # Of the queue and the inference. What is expected to take longer is refused at once.
+    latency_budget_ms: int = Field(300, ge=20, le=60_000)
     max_clip_s: float = Field(60.0, gt=0.0, le=3_600.0)
     max_upload_bytes: int = Field(25 << 20, ge=1_024)  # OpenAI's limit
     upload_timeout_s: float = Field(30.0, gt=0.0)

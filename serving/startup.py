@@ -11,6 +11,7 @@ from pathlib import Path
 from anyio import CapacityLimiter
 
 from asr import bundle
+from asr.catalog import LEXICON
 from asr.pronounce import pronouncer
 from monitoring.metrics import Metrics
 from monitoring.record import Observer
@@ -39,7 +40,7 @@ async def start(
     # The index is made in this process while the workers load the decoder's side of it in theirs.
     folder = await asyncio.to_thread(_decoder_catalog, settings)
     index, engine = await asyncio.gather(
-        asyncio.to_thread(_index, settings), _engine(settings, folder, metrics)
+        asyncio.to_thread(_index, settings, folder), _engine(settings, folder, metrics)
     )
     stack.push_async_callback(engine.close, settings.drain_s)
     streams = Streams(settings.max_streams)
@@ -79,12 +80,13 @@ def _decoder_catalog(settings: Settings) -> Path | None:
     return decoder_catalogs.prepare(sources, settings.model, cache, settings.catalog_weight)
 
 
-def _index(settings: Settings) -> SearchIndex | None:
-    if not settings.catalogs:
+def _index(settings: Settings, catalog: Path | None) -> SearchIndex | None:
+    if catalog is None:
         return None
     items = catalogs.read([catalogs.find(name) for name in settings.catalogs])
     folder = bundle.find(settings.model)
-    return SearchIndex(items, pronouncer(folder, bundle.read(folder)))
+    # The decoder's catalogue has looked every word of the items up: that takes longest of all here.
+    return SearchIndex(items, pronouncer(folder, bundle.read(folder), catalog / LEXICON))
 
 
 async def _engine(settings: Settings, catalog: Path | None, metrics: Metrics) -> Engine:

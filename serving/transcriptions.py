@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from anyio import to_thread
@@ -26,6 +28,8 @@ from serving.openai.parameters import Format, Wanted, wanted
 from serving.recording import Ledger
 from serving.services import Services, Shared
 from serving.uploads import Upload
+
+LOG = logging.getLogger(__name__)
 
 TEXTS = {
     Format.TEXT: (txt, "text/plain"),
@@ -63,17 +67,10 @@ async def transcribe(request: Request, services: Shared) -> Response:
             null_reason=transcript.null_reason,
         )
         answer = _written(transcript, asked)
-        answer.headers["X-Model"] = transcript.model
-        if transcript.null_reason is not None:
-            answer.headers["X-Null-Reason"] = transcript.null_reason
-        if ignored := _listed([*asked.ignored, *request.query_params]):
-            answer.headers["X-Ignored-Parameters"] = ignored
+        answer.headers.update(_labels(transcript, [*asked.ignored, *request.query_params]))
         if ledger.key_id is not None:
             answer.headers.update(services.rates.allowance(ledger.key_id).headers())
-        kept_until = await _kept(upload, asked, services, ledger.request_id)
-        answer.headers["X-Audio-Retained"] = "false" if kept_until is None else "true"
-        if kept_until is not None:
-            answer.headers["X-Audio-Retained-Until"] = kept_until.isoformat(timespec="seconds")
+        answer.headers.update(await _kept(upload, asked, services, ledger.request_id))
         return answer
 
 
@@ -82,10 +79,28 @@ async def _heard(upload: Upload, asked: Wanted, services: Services, ledger: Ledg
     return ledger.heard(await services.engine.transcribe(samples, asked.hearing))
 
 
-async def _kept(upload: Upload, asked: Wanted, services: Services, request_id: str) -> datetime | None:
-    if not asked.retain or services.audio is None:
-        return None
-    return await to_thread.run_sync(services.audio.keep, request_id, upload.file, datetime.now(UTC))
+async def _kept(upload: Upload, asked: Wanted, services: Services, request_id: str) -> Mapping[str, str]:
+    """Keep the audio, if both agree; headers that say whether it is."""
+    until = None
+    if asked.retain and services.audio is not None:
+        try:
+            until = await to_thread.run_sync(services.audio.keep, request_id, upload.file, datetime.now(UTC))
+        except OSError as error:  # who asked has an answer all the same
+            LOG.error("audio was not kept", exc_info=error)
+    if until is None:
+        return {"X-Audio-Retained": "false"}
+    return {"X-Audio-Retained": "true", "X-Audio-Retained-Until": until.isoformat(timespec="seconds")}
+
+
+def _labels(transcript: Transcript, ignored: Sequence[str]) -> Mapping[str, str]:
+    """Headers that say what every format should. Clients choose the names of parameters: they may be anything."""
+    labels = {"X-Model": transcript.model}
+    if transcript.null_reason is not None:
+        labels["X-Null-Reason"] = transcript.null_reason
+    if ignored:
+        named = [name if PLAIN_NAME.fullmatch(name) else "?" for name in ignored[:LISTED]]
+        labels["X-Ignored-Parameters"] = ", ".join(dict.fromkeys(named))
+    return labels
 
 
 def _written(transcript: Transcript, asked: Wanted) -> Response:
@@ -100,8 +115,3 @@ def _written(transcript: Transcript, asked: Wanted) -> Response:
         else plain(transcript, logprobs=asked.logprobs)
     )
     return Response(without_unasked(answer), media_type="application/json")
-
-
-def _listed(names: list[str]) -> str:
-    """Names for a header: clients choose them, so they may be anything."""
-    return ", ".join(dict.fromkeys(name if PLAIN_NAME.fullmatch(name) else "?" for name in names[:LISTED]))

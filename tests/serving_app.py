@@ -6,13 +6,17 @@ settings of their own. Clients are the real ones, over real sockets.
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
 from fastapi import FastAPI
 
 from monitoring.record import Event, Record
@@ -20,6 +24,8 @@ from serving.app import create_app
 from serving.listening import server
 from serving.settings import Settings
 
+MODEL = "en-small"
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 PATIENCE_S = 60.0  # for what always comes, on a machine that may be very busy
 POLL_S = 0.01
 
@@ -42,6 +48,12 @@ class Running:
         """The same for WebSockets."""
         return f"ws://127.0.0.1:{self.port}"
 
+    def openai(self, api_key: str = "none") -> Any:
+        """OpenAI's own client, told of this server."""
+        import openai  # of the extra ``test``; not every test of the server needs it
+
+        return openai.OpenAI(base_url=f"{self.base_url}/v1", api_key=api_key, max_retries=0)
+
     def records(self, request_id: str | None = None) -> list[Record]:
         """All records so far, or those of one request (the ``X-Request-Id`` of its answer)."""
         return [
@@ -56,6 +68,19 @@ class Running:
         found = self.records(request_id)
         assert len(found) == 1, f"{len(found)} records of request {request_id}: {found}"
         return found[0]
+
+
+def clip(name: str = "play_jazz.wav") -> tuple[str, bytes]:
+    """A sample, as clients take files: its name and its bytes."""
+    return name, (SAMPLES / name).read_bytes()
+
+
+def two_utterances() -> tuple[str, bytes]:
+    """Two samples with 1.5 s of silence between them: 7.048 s."""
+    first, second = (soundfile.read(SAMPLES / name)[0] for name in ("play_jazz.wav", "phone_number.flac"))
+    file = io.BytesIO()
+    soundfile.write(file, np.concatenate([first, np.zeros(24_000), second]), 16_000, format="WAV")
+    return "two.wav", file.getvalue()
 
 
 def wait_for(happened: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 av = pytest.importorskip("av", reason="needs the extra serve")
 
-from serving_app import Running  # noqa: E402  # after the skip
+from serving_app import Running, clip  # noqa: E402  # after the skip
 
 from asr import audio  # noqa: E402
 from asr.audio import AudioLimits  # noqa: E402
@@ -23,11 +25,10 @@ from asr.errors import AsrError, AudioLimitError, CorruptAudioError, Unsupported
 from serving import containers  # noqa: E402
 from serving.clip_format import extension  # noqa: E402
 from serving.clips import decode_clip  # noqa: E402
-from serving.sandbox import Sandbox  # noqa: E402
+from serving.sandbox import STATISTICS, Sandbox  # noqa: E402
 
-SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 LIMITS = AudioLimits(max_duration_s=10.0, max_bytes=1 << 20)
-WAV = (SAMPLES / "play_jazz.wav").read_bytes()
+WAV = clip()[1]
 # Container, codec, sample rate; as iPhones, Android phones, Firefox, old cameras and OBS record.
 FORMS = [
     ("mp4", "aac", 44_100),
@@ -80,8 +81,6 @@ def test_each_form_gives_the_same_text(
     server: Running, speech: NDArray[np.float32], container: str, codec: str, rate_hz: int
 ) -> None:
     """Over HTTP, whatever the file is called."""
-    import httpx
-
     answer = httpx.post(
         f"{server.base_url}/v1/audio/transcriptions",
         data={"model": "en-small"},
@@ -107,8 +106,6 @@ def test_the_formats_of_the_runtime_give_the_same_text(
     server: Running, speech: NDArray[np.float32], name: str, subtype: str | None
 ) -> None:
     """Over HTTP; in stereo, and at 48 kHz."""
-    import httpx
-
     file = io.BytesIO()
     louder = np.repeat(speech, 3)[:, None].repeat(2, axis=1)  # holds each sample: 48 kHz without a resampler
     soundfile.write(file, louder, 48_000, format=name, subtype=subtype)
@@ -190,30 +187,35 @@ def test_damaged_files_are_refused_or_read_as_far_as_they_go(
         assert np.isfinite(found).all()
 
 
-def claiming(samples: int, speech: NDArray[np.float32]) -> bytes:
-    """An M4A file whose tables claim so many packets, all in one chunk."""
-    content = bytearray(encoded("ipod", "aac", 44_100, speech))
-    sizes = content.index(b"stsz")
-    struct.pack_into(">II", content, sizes + 8, 1_000, samples)  # all of 1,000 bytes
-    chunks = content.index(b"stsc")
-    struct.pack_into(">IIII", content, chunks + 8, 1, 1, samples, 1)
-    return bytes(content)
-
-
 def test_a_claim_of_a_hundred_million_packets_costs_one_clip(
     sandbox: Sandbox, speech: NDArray[np.float32]
 ) -> None:
-    """A header that lies is a typed error in bounded memory, and the next clip is heard."""
+    """Tables of an M4A file that lie about how many packets there are: a typed error, and the next clip is heard."""
+    clip = encoded("ipod", "aac", 44_100, speech)
+    lying = bytearray(clip)
+    struct.pack_into(">II", lying, clip.index(b"stsz") + 8, 1_000, 100_000_000)  # all of 1,000 bytes
+    struct.pack_into(">IIII", lying, clip.index(b"stsc") + 8, 1, 1, 100_000_000, 1)  # all in one chunk
     with pytest.raises((CorruptAudioError, AudioLimitError)):
-        sandbox.decode(claiming(100_000_000, speech), LIMITS)
-    assert len(sandbox.decode(encoded("ipod", "aac", 44_100, speech), LIMITS)) > 16_000
+        sandbox.decode(bytes(lying), LIMITS)
+    assert len(sandbox.decode(clip, LIMITS)) > 16_000
+
+
+@pytest.mark.skipif(not STATISTICS.exists(), reason="no /proc here to tell the size of a process")
+def test_memory_is_bounded(speech: NDArray[np.float32]) -> None:
+    """A clip that needs more memory than there is for it is refused, and a small one is heard."""
+    narrow = Sandbox(memory_bytes=24 << 20)
+    minute = encoded("mov", "pcm_s16le", 96_000, np.zeros(60 * 16_000, np.float32))
+    generous = AudioLimits(max_duration_s=100.0)
+    with pytest.raises(CorruptAudioError):
+        narrow.decode(
+            minute, generous
+        )  # 60 s * 96 kHz * 4 bytes = 23 MB, and as much again to join the blocks
+    assert len(narrow.decode(encoded("mov", "pcm_s16le", 16_000, speech), generous)) == len(speech)
+    narrow.close()
 
 
 def test_a_lost_process_costs_one_clip(sandbox: Sandbox, speech: NDArray[np.float32]) -> None:
     """Killed between two clips, as by a crash: that clip is refused, the next has a new process."""
-    import os
-    import signal
-
     clip = encoded("ipod", "aac", 44_100, speech)
     first = sandbox.decode(clip, LIMITS)
     pid = sandbox.pid

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -20,12 +21,11 @@ import pytest
 pytest.importorskip("schemathesis", reason="needs the extra test")
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from serving_app import Running  # after the skips
+from serving_app import SAMPLES, Running  # after the skips
 
 from monitoring.record import Outcome
 from serving.keys import KeyStore, Scope
 
-SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 EXAMPLES = 30  # of each operation and kind
 
 # Left to itself nearly every request would end at the name of the model. Only what is a string already is replaced, so
@@ -71,6 +71,17 @@ def test_every_answer_is_documented(start_server: Callable[..., Running], tmp_pa
     outcomes = Counter(record.outcome for record in serving.records())
     assert outcomes[Outcome.OK] > 0, f"no request reached the model: {outcomes}"
     assert {record.status for record in serving.records()} >= {200, 400, 415}
+
+
+def test_every_reference_leads_somewhere(server: Running) -> None:
+    """Also those inside schemas that routes bring by themselves."""
+    document = httpx.get(f"{server.base_url}/openapi.json").text
+    named = set(re.findall(r'"\$ref": ?"#/([^"]+)"', document))
+    assert named
+    for path in named:
+        at = json.loads(document)
+        for step in path.split("/"):
+            at = at[step]
 
 
 def test_every_route_documents_its_refusals(server: Running) -> None:

@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 httpx = pytest.importorskip("httpx", reason="needs the extra test")
 
-from serving_app import Running, wait_for  # noqa: E402  # after the skips
+from serving_app import Running, clip, wait_for  # noqa: E402  # after the skips
 
 from serving.retention import AudioStore, purging  # noqa: E402
 
-CLIP = (Path(__file__).parent.parent / "data" / "samples" / "play_jazz.wav").read_bytes()
+CLIP = clip()[1]
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -35,7 +35,7 @@ def post(serving: Running, **fields: str) -> httpx.Response:
 
 def test_a_clip_is_kept_where_both_agree(start_server: Callable[..., Running], tmp_path: Path) -> None:
     """Byte for byte, under the id of its request, readable by its owner alone; the answer says until when."""
-    serving = start_server(state_folder=tmp_path, retain_audio_days=2.0)
+    serving = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=2.0)
     before = datetime.now(UTC)
     answer = post(serving, retain="true")
     assert answer.headers["x-audio-retained"] == "true"
@@ -47,21 +47,23 @@ def test_a_clip_is_kept_where_both_agree(start_server: Callable[..., Running], t
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize(
-    ("settings", "fields"),
-    [
-        ({"retain_audio_days": 2.0}, {}),
-        ({"retain_audio_days": 2.0}, {"retain": "false"}),
-        ({"retain_audio_days": 0.0}, {"retain": "true"}),
-    ],
-)
-def test_a_clip_is_not_kept_otherwise(
-    start_server: Callable[..., Running], tmp_path: Path, settings: dict[str, float], fields: dict[str, str]
-) -> None:
+def test_a_clip_is_not_kept_otherwise(start_server: Callable[..., Running], tmp_path: Path) -> None:
     """Without the client's word, or without the operator's leave: no file, and the answer says so."""
-    answer = post(start_server(state_folder=tmp_path, **settings), **fields)
-    assert (answer.status_code, answer.headers["x-audio-retained"]) == (200, "false")
+    allowed = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=2.0)
+    forbidden = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=0.0)
+    for answer in (post(allowed), post(allowed, retain="false"), post(forbidden, retain="true")):
+        assert (answer.status_code, answer.headers["x-audio-retained"]) == (200, "false")
+        assert "x-audio-retained-until" not in answer.headers
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == CLIP] == []
+
+
+def test_a_full_disk_costs_nobody_an_answer(start_server: Callable[..., Running], tmp_path: Path) -> None:
+    """What cannot be kept is not kept; the text comes, and no half of a file stays."""
+    serving = start_server(catalogs=(), state_folder=tmp_path, retain_audio_days=2.0)
+    (tmp_path / "audio").write_text("a file where the folder should be")
+    answer = post(serving, retain="true")
+    assert (answer.status_code, answer.headers["x-audio-retained"]) == (200, "false")
+    assert answer.json()["text"] == "play some jazz music"
 
 
 def test_nobody_overwrites_what_another_sent(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.audio import Samples, decode
+from asr.decode import Hypothesis
+from asr.frontend import Segment
+from asr.hotwords import Hotwords
 from asr.stream import Partial, Recogniser, SpeechStarted, SpeechStopped
 from asr.transcribe import Transcriber
 from asr.transcript import NullReason, Transcript
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
-
-import itertools
 
 from serving.errors import InvalidParameterError, OverloadedError
 from serving.jobs import Hearing
@@ -163,6 +165,29 @@ def test_a_late_partial_is_dropped(open_session: Callable[..., Session]) -> None
     late = converse(behind, config(), *pieces(DIALOGUE, [3_200] * 60), EOF)
     for told in (at_once, late):
         assert [type(one) for one in told] == [SpeechStarted, SpeechStopped, Answer] * 2
+
+
+def test_slow_drafts_become_few(transcriber: Transcriber) -> None:
+    """A stream that waits for a draft is deaf meanwhile: after one that took a second come four without any."""
+    now, drafts = 0.0, []
+
+    class Slow:
+        frontend, assemble, recognise = transcriber.frontend, transcriber.assemble, transcriber.recognise
+
+        def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis]:
+            del segment, hotwords  # whatever it is
+            nonlocal now
+            drafts.append(now)
+            now += 1.0
+            return []
+
+    session = Session(lambda _: Slow(), clock=lambda: now)
+    converse(session, config())
+    for piece in pieces(JAZZ + JACKET, [3_200] * 40):
+        converse(session, piece)
+        now += 0.5
+    assert len(drafts) > 1
+    assert all(later - earlier >= 1.0 + 4.0 for earlier, later in itertools.pairwise(drafts))
 
 
 def test_single_stops_behind_the_first_final(open_session: Callable[..., Session]) -> None:

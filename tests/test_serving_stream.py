@@ -171,7 +171,6 @@ def test_reset_starts_over(server: Running) -> None:
     ("sent", "close_code", "code"),
     [
         ('{"config": {"colour": 1}}', 1008, "unknown_parameter"),
-        ('{"config": {"catalog": true}}', 1008, "catalog_not_available"),
         ("hello", 1008, "invalid_json"),
         (b"\0\0", 1008, "missing_required_parameter"),
         (b"\0" * (MAX_MESSAGE + 1), 1009, "message_too_large"),
@@ -217,7 +216,7 @@ def test_who_falls_silent_gets_what_was_said(start_server: Callable[..., Running
 
 def test_a_stream_has_an_end(start_server: Callable[..., Running]) -> None:
     """At the limit of its audio, what is open gets its final first."""
-    server = start_server(max_stream_s=2.0)
+    server = start_server(max_stream_s=2.6)  # the first query has its 2 s
     with streaming(server, {"partials": False}) as client:
         speak(client)
         told, code = received(client)
@@ -316,14 +315,30 @@ class Index:
 
 
 @contextmanager
-def searching(server: Running, find: Callable[[], list[Found]]) -> Iterator[None]:
-    """The server has a catalogue until the block ends."""
+def searching(server: Running, find: Callable[[], list[Found]] | None) -> Iterator[None]:
+    """The server has this catalogue, or none, until the block ends."""
     services = server.app.state.services
-    server.app.state.services = replace(services, index=Index(find))
+    server.app.state.services = replace(services, index=None if find is None else Index(find))
     try:
         yield
     finally:
         server.app.state.services = services
+
+
+def test_a_catalogue_that_is_not_there_is_refused(server: Running) -> None:
+    """1008, rather than answers without results."""
+    with searching(server, None), streaming(server, {"catalog": True}) as client:
+        ((told,), code) = received(client)
+    assert (told["code"], told["param"], code) == ("catalog_not_available", "catalog", 1008)
+
+
+def test_a_query_finds_its_item(server: Running) -> None:
+    """With the catalogues that the server has by itself: results have an id, a title and a score."""
+    with streaming(server, {"catalog": True, "single": True}) as client:
+        client.send(DIALOGUE)
+        (final,) = finals(received(client)[0])
+    assert all({"id", "title", "score"} <= result.keys() for result in final["results"])
+    assert server.record(request_id(client)).results == tuple(result["id"] for result in final["results"])
 
 
 def test_a_slow_stream_delays_nobody(server: Running) -> None:

@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
-        if name.startswith(("asr/", "serving/", "monitoring/")) or "/" not in name:
+        if name.startswith(("asr/", "serving/", "monitoring/", "data/catalog/")) or "/" not in name:
             (folder / "src" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "src" / name).write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -46,6 +46,10 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
     assert {"asr/transcribe.py", "asr/py.typed", "asr/models/en-small/bundle.json"} <= names
     assert {"asr/models/vad-small/vad.onnx", "asr/report/templates/index.html"} <= names
     assert not [name for name in names if name.startswith(("tests", "scripts", "data"))]
+    shared = {name.partition(".data/data/")[2] for name in names}
+    assert {
+        f"share/voicesearch/catalog/{name}" for name in ("books.jsonl", "books.carriers.txt", "cafe.jsonl")
+    } <= shared
     unpacked = sum(
         info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/models/" in info.filename
     )

@@ -42,13 +42,18 @@ def add_model_arguments(parser: ArgumentParser) -> None:
 def add_pipeline_arguments(parser: ArgumentParser) -> None:
     """The model, the speech detector and the decoder."""
     add_model_arguments(parser)
-    parser.add_argument("--beam-size", type=int, help="readings kept by the search")
+    add_stage_arguments(parser)
     parser.add_argument(
         "--catalog",
         type=Path,
         metavar="FOLDER",
         help="prefer what this catalogue holds (voicesearch catalog build)",
     )
+
+
+def add_stage_arguments(parser: ArgumentParser) -> None:
+    """The speech detector and the search of the decoder."""
+    parser.add_argument("--beam-size", type=int, help="readings kept by the search")
     parser.add_argument("--vad", choices=VAD_NAMES, help="speech detector")
     for name, text in VAD_HELP.items():
         kind = int if name.endswith("_ms") else float

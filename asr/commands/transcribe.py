@@ -88,7 +88,7 @@ def transcribe_files(transcribe: Transcribe, names: Sequence[str], output: Outpu
         output.folder.mkdir(parents=True, exist_ok=True)
     failed = 0
     for at, name in enumerate(progress(names, "clip", results_on_stdout=output.folder is None)):
-        outcome = _attempt(transcribe, name)
+        outcome = attempt(transcribe, name)
         if isinstance(outcome, Exception):
             failed += 1
             say(f"{name}: {type(outcome).__name__}: {outcome}")
@@ -111,7 +111,7 @@ NULL_MESSAGES = {
 }
 
 
-def _attempt(transcribe: Transcribe, name: str) -> Transcript | AudioError | OSError:
+def attempt(transcribe: Transcribe, name: str) -> Transcript | AudioError | OSError:
     """The transcript, or what is wrong with this clip."""
     try:
         if name == STDIN:  # a byte above the limit shows that there is too much

@@ -1,4 +1,7 @@
-"""``voicesearch keys {create,list,revoke}``: who may call the server. A secret is printed once, alone on stdout."""
+"""``voicesearch keys``: who may call the server.
+
+``create`` prints a secret once, alone on stdout; ``list`` and ``revoke`` do what they say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``voicesearch serve``: the service, on this machine, with nothing else to start."""
+"""``voicesearch serve``: answer over HTTP, WebSocket and Wyoming, with nothing else to start."""
 
 from __future__ import annotations
 

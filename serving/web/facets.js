@@ -26,10 +26,16 @@ export function describe(facets, query) {
  * @param {string} query
  */
 function mentioned(values, query) {
-  const words = ` ${query.toLowerCase()} `;
-  const there = values.filter((value) => words.includes(` ${value} `) || words.includes(` ${value}s `));
-  return there.filter((value) => !there.some((other) => other !== value && ` ${other} `.includes(` ${value} `)));
+  const said = values.filter((value) => within(value, query.toLowerCase()));
+  return said.filter((value) => !said.some((other) => other !== value && within(value, other)));
 }
+
+/**
+ * Whether the words of `value`, the last one perhaps in its plural, stand in `text`.
+ * @param {string} value
+ * @param {string} text
+ */
+const within = (value, text) => [value, `${value}s`].some((form) => ` ${text} `.includes(` ${form} `));
 
 /**
  * @param {string} name

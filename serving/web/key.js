@@ -9,6 +9,7 @@ export function askForKey(onKey) {
   const field = /** @type {HTMLInputElement} */ (at("key-value"));
   field.value = apiKey();
   dialog.returnValue = "";
+  at("key-cancel").onclick = () => dialog.close();
   dialog.onclose = () => {
     const used = dialog.returnValue === "use";
     if (used) setApiKey(field.value);

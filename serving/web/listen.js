@@ -8,7 +8,7 @@ const SILENCE_MS = 7_000; // without any speech: nobody is talking to us
 const TAIL_MS = 200; // people let go of the button while the last sound is still on its way
 
 /**
- * @typedef {import("./stream.js").Listener & {
+ * @typedef {Omit<import("./stream.js").Listener, "started"> & {
  *   open: () => void, level: (levelDbfs: number) => void, closed: () => void
  * }} Listener
  * `open`: the microphone hears; `closed`: it no longer does. Both only once, and the second always after the first.
@@ -64,7 +64,6 @@ export function listen(on) {
       stream = openStream({
         started: () => {
           heard = true;
-          on.started();
         },
         partial: on.partial,
         stopped: () => {

@@ -22,12 +22,15 @@ let utterance = null;
 let turn = 0;
 /** The last answer: what events are about. @type {{id: string, spoken: boolean} | null} */
 let query = null;
+/** What "Try again" does. */
+let retry = sayAgain;
 
 // Speaking
 
 function speak() {
   turn++;
   query = null;
+  retry = sayAgain;
   field.value = "";
   showResults([], "", () => {});
   setState("asking");
@@ -38,7 +41,6 @@ function speak() {
       announce(LISTENING);
     },
     level: meter.level,
-    started() {},
     partial: showPartial,
     stopped: think,
     closed: think,
@@ -113,7 +115,7 @@ function showAnswer(text, items) {
 }
 
 at("again").addEventListener("click", sayAgain);
-at("notice-again").addEventListener("click", sayAgain);
+at("notice-again").addEventListener("click", () => retry());
 
 function sayAgain() {
   if (query?.spoken) void send("redo", query.id);
@@ -148,6 +150,7 @@ function editField(word) {
 }
 
 function leaveField() {
+  field.value = at("heard-text").textContent ?? "";
   setState("answered");
   at("correct").focus();
 }
@@ -158,11 +161,12 @@ at("typing").addEventListener("submit", async (event) => {
   if (text === "") return;
   const before = query;
   const asked = ++turn;
-  if (before?.spoken) void send("typed", before.id, { text });
+  retry = () => /** @type {HTMLFormElement} */ (at("typing")).requestSubmit();
   setState("thinking");
   meter.show("thinking");
   try {
     const answer = await post("/v1/search/text", { query: text, session: session() });
+    if (before?.spoken) void send("typed", before.id, { text });
     if (asked !== turn) return;
     rest();
     query = { id: answer.query_id, spoken: false };
@@ -174,12 +178,18 @@ at("typing").addEventListener("submit", async (event) => {
     rest();
     const { kind, retryAfterS } = asProblem(error);
     showNotice(kind, retryAfterS);
+    field.focus();
   }
 });
 
 // Keys
 
 at("key-open").addEventListener("click", () => askForKey(() => {}));
-at("notice-key").addEventListener("click", () => askForKey(() => setState("idle")));
+at("notice-key").addEventListener("click", () => {
+  askForKey(() => {
+    setState("idle");
+    at(field.value === "" ? "microphone" : "typed").focus();
+  });
+});
 
 setState("idle");

@@ -5,7 +5,7 @@ import { reasonForRefusal } from "./rest.js";
 import { apiKey, session } from "./session.js";
 
 const OPEN_MS = 8_000; // to be let in
-const ANSWER_MS = 15_000; // from the last sound to the answer
+const ANSWER_MS = 15_000; // from the end of the speech to the answer
 const NORMAL_CLOSURE = 1_000;
 
 /** @type {Record<string, number>} codes of the protocol's errors, as the status that REST has for them */
@@ -82,6 +82,11 @@ export function openStream(on) {
     on.failed(problem);
   };
 
+  const expectAnswer = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => fail(new Problem("lost")), ANSWER_MS);
+  };
+
   socket.onopen = () => {
     opened = true;
     clearTimeout(timer);
@@ -99,7 +104,7 @@ export function openStream(on) {
     switch (message.type) {
       case "speech_started": return on.started();
       case "partial": return on.partial(message.text);
-      case "speech_stopped": return on.stopped();
+      case "speech_stopped": expectAnswer(); return on.stopped();
       case "final": close(); return on.answered(message);
       case "error": return fail(problemOf(STATUS[message.code] ?? 500, message.retry_after_s));
     }
@@ -111,8 +116,7 @@ export function openStream(on) {
     /** No more sound: the answer must come now. */
     end: () => {
       send('{"eof":1}');
-      clearTimeout(timer);
-      timer = setTimeout(() => fail(new Problem("lost")), ANSWER_MS);
+      expectAnswer();
     },
   };
 }

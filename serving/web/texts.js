@@ -85,7 +85,7 @@ export const NOTICES = {
     title: "There is nothing to search here",
     detail: "This server was started without a catalogue.",
   },
-  limited: { title: "That was a lot in a short time", detail: "This key has used up its share for now.", again: true },
+  limited: { title: "That was a lot in a short time", detail: "The server rations how much it listens.", again: true },
   overloaded: {
     title: "The server is busy",
     detail: "It would rather say so now than keep you waiting.",
@@ -103,11 +103,15 @@ export const NOTICES = {
 export const tryAgainIn = (seconds) => `Try again in ${seconds === 1 ? "a second" : `${seconds} seconds`}.`;
 
 /** @param {number} confidence */
-export const sureness = (confidence) => `${Math.round(100 * confidence)} % sure`;
+export const sureness = (confidence) => `${percent(confidence)} sure`;
 
-/** @param {{word: string, conf: number}[]} words */
-export const lessSureOf = (words) =>
-  `less of ${words.map(({ word, conf }) => `“${word}” (${Math.round(100 * conf)} %)`).join(", ")}`;
+/**
+ * @param {number} confidence that all of it is right
+ * @param {{word: string, conf: number}[]} words those in doubt
+ */
+export const unsureOf = (confidence, words) =>
+  `${percent(confidence)} sure of all of it; unsure of ` +
+  words.map(({ word, conf }) => `“${word}” (${percent(conf)})`).join(", ");
 
 export const TYPED = "As you typed it";
 export const LISTENING = "Listening";
@@ -119,6 +123,11 @@ export const found = (count) => {
   if (count === 0) return "Nothing in the catalogue is like that. Try other words.";
   return count === 1 ? "One result" : `${count} results`;
 };
+
+/** @param {number} share */
+function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
 
 function touches() {
   return matchMedia("(pointer: coarse)").matches;

@@ -9,7 +9,12 @@ import { HINTS, NOTICES, tryAgainIn } from "./texts.js";
  */
 export const at = (id) => /** @type {T} */ (document.getElementById(id));
 
+const SETTLE_MS = 400; // how long what has just appeared cannot be clicked: that click was meant for what was there
+
 /** @typedef {"idle" | "asking" | "listening" | "thinking" | "answered" | "editing" | "stopped"} State */
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let settling;
 
 /** @param {State} state */
 export function setState(state) {
@@ -20,6 +25,9 @@ export function setState(state) {
   at("notice").hidden = state !== "stopped";
   at("results").hidden = state !== "answered" && state !== "editing";
   if (state !== "listening" && state !== "thinking") showPartial("");
+  clearTimeout(settling);
+  document.body.toggleAttribute("data-new", true);
+  settling = setTimeout(() => document.body.removeAttribute("data-new"), SETTLE_MS);
 }
 
 /** @returns {State} */

@@ -1,6 +1,6 @@
 // The heard sentence, each word with how sure the service is of it.
 
-import { lessSureOf, sureness } from "./texts.js";
+import { sureness, unsureOf } from "./texts.js";
 
 const UNSURE = 0.75; // probabilities: below, a word is marked
 const DOUBTFUL = 0.5; // below, it is as likely wrong as right
@@ -31,5 +31,5 @@ export function sentence({ text, words = [] }) {
  */
 export function note({ confidence, words = [] }) {
   const unsure = words.filter(({ conf }) => conf < UNSURE);
-  return unsure.length === 0 ? sureness(confidence) : `${sureness(confidence)}, ${lessSureOf(unsure)}`;
+  return unsure.length === 0 ? sureness(confidence) : unsureOf(confidence, unsure);
 }

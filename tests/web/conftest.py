@@ -22,10 +22,7 @@ if TYPE_CHECKING:  # it needs the extra ``test``
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 MICROPHONE_HZ = 48_000  # what microphones have
 BEFORE_S, BEHIND_S = 0.5, 2.0  # of silence
-PATIENCE_MS = 12_000
-
-GRANTED = ("--use-fake-ui-for-media-stream",)
-REFUSED = ("--use-fake-ui-for-media-stream=deny",)
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="session")
@@ -69,18 +66,20 @@ def complaints() -> Iterator[list[str]]:
 def visit(
     playwright: Playwright, spoken: Callable[[str | None], Path], complaints: list[str]
 ) -> Iterator[Callable[..., Page]]:
-    """Opens the page in a fresh browser: ``visit(address, "coffee_order.flac", flags=REFUSED, color_scheme="dark")``."""
+    """Opens the page in a fresh browser: ``visit(address, "taxi.ogg", allowed=False, color_scheme="dark")``."""
     with ExitStack() as stack:
 
         def opened(
             address: str,
             sample: str | None = None,
             *,
-            flags: tuple[str, ...] = GRANTED,
+            allowed: bool = True,
+            flags: tuple[str, ...] = (),
             script: str = "",
             **context: Any,
         ) -> Page:
             microphone = (
+                "--use-fake-ui-for-media-stream" + ("" if allowed else "=deny"),
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={spoken(sample)}%noloop",
             )

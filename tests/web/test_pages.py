@@ -106,3 +106,15 @@ def test_nothing_stands_inline() -> None:
     text = (WEB / "index.html").read_text("utf-8")
     assert re.findall(r"<script(?![^>]*\bsrc=)", text) == []
     assert re.findall(r"<style|\sstyle=|\son\w+=", text) == []
+
+
+def test_ids_are_unique_and_found() -> None:
+    """No id twice in the HTML, and every one that a module, a label or an icon names is there."""
+    text = (WEB / "index.html").read_text("utf-8")
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    named = re.findall(r'(?:href="#|for="|aria-(?:labelledby|describedby)=")([^"]+)"', text)
+    for name, file in pages.files().items():
+        if name.endswith(".js"):
+            named += re.findall(r'\bat\("([^"]+)"\)', file.content.decode())
+    assert set(named) <= set(ids)

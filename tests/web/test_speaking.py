@@ -11,15 +11,18 @@ import pytest
 from monitoring.record import Event, EventType, Record, Transport
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-serving_app = pytest.importorskip("serving_app", reason="needs the extra serve")
-expect, wait_for = sync_api.expect, serving_app.wait_for
+pytest.importorskip("serving_app", reason="needs the extra serve")
+expect = sync_api.expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
     from serving_app import Running
 
 SAMPLE = "coffee_order.flac"
-HEARD = "a large latte with two sugars please"
+PATIENCE_MS, POLL_MS = 60_000, 20
+HEARD = re.compile(
+    r"^a large \w+ with two sugars please$"
+)  # a latte; the search finds it in what it sounds like
 # What Firefox does with a context of another rate than the microphone's.
 NO_RATE_CONVERSION = """
   const original = AudioContext.prototype.createMediaStreamSource;
@@ -60,16 +63,17 @@ def records(server: Running, page: Page, transport: Transport) -> list[Record]:
     return [record for record in server.records() if (record.session, record.transport) == (name, transport)]
 
 
-def event(server: Running, query_id: str | None, kind: EventType) -> Event:
+def event(page: Page, server: Running, query_id: str | None, kind: EventType) -> Event:
     """The one event of that kind about a query; waited for, since the page sends it in the background."""
-
-    def found() -> list[Event]:
+    found: list[Event] = []
+    for _ in range(PATIENCE_MS // POLL_MS):
         seen = [event for event in tuple(server.observed) if isinstance(event, Event)]
-        return [event for event in seen if (event.query_id, event.type) == (query_id, kind)]
-
-    wait_for(lambda: bool(found()), f"a {kind} about {query_id}")
-    assert len(found()) == 1
-    return found()[0]
+        found = [event for event in seen if (event.query_id, event.type) == (query_id, kind)]
+        if found:
+            break
+        page.wait_for_timeout(POLL_MS)  # a plain sleep would hold up the browser's driver
+    assert len(found) == 1, f"a {kind} about {query_id}"
+    return found[0]
 
 
 def test_a_spoken_query_is_heard_answered_and_clicked(visit: Callable[..., Page], server: Running) -> None:
@@ -84,22 +88,23 @@ def test_a_spoken_query_is_heard_answered_and_clicked(visit: Callable[..., Page]
     assert page.evaluate(INK) > 1.5 * resting, "the meter does not show the voice"
     expect(page.locator("#heard-text")).to_have_text(HEARD)
     expect(button).to_have_attribute("aria-pressed", "false")
-    expect(page.locator("#announcer")).to_have_text(re.compile(f"^{HEARD}. .*result"))
 
     (record,) = records(server, page, Transport.STREAM)
+    expect(page.locator("#heard-text")).to_have_text(record.text)
+    expect(page.locator("#announcer")).to_have_text(re.compile(f"^{record.text}. .*result"))
     cards = page.locator("#cards .card")
     expect(cards).to_have_count(len(record.results))
     expect(cards.first.locator(".title")).to_have_text("latte")
-    expect(cards.first.locator(".asked")).to_have_text("large · sugar")
+    expect(cards.first.locator(".asked")).to_have_text("large · two sugars")
     cards.first.click()
     expect(cards.first).to_have_attribute("aria-pressed", "true")
-    assert event(server, record.query_id, EventType.CLICK).item_id == record.results[0]
+    assert event(page, server, record.query_id, EventType.CLICK).item_id == record.results[0]
 
 
 def test_each_word_says_how_sure_it_is(answered: Page) -> None:
     """Every word has its percentage as a tooltip; the unsure ones are named in words beside the whole's."""
     words = answered.locator("#heard-text .word")
-    assert words.all_inner_texts() == HEARD.split()
+    assert " ".join(words.all_inner_texts()) == answered.locator("#heard-text").inner_text()
     note = answered.locator("#heard-note").inner_text()
     assert re.match(r"\d+ % sure", note)
     for word in words.all():
@@ -112,24 +117,24 @@ def test_each_word_says_how_sure_it_is(answered: Page) -> None:
 
 def test_one_tap_corrects_what_was_heard(answered: Page, server: Running) -> None:
     """A word that is tapped is selected in the field; what is sent is searched, and told as typed instead."""
-    answered.locator(".word", has_text="latte").click()
+    answered.locator(".word").nth(2).click()
     field = answered.get_by_role("textbox", name="Your query, typed")
     expect(field).to_be_focused()
     expect(field).to_have_value(HEARD)
     answered.keyboard.type("espresso")
     answered.keyboard.press("Enter")
-    corrected = HEARD.replace("latte", "espresso")
+    corrected = "a large espresso with two sugars please"
     expect(answered.locator("#heard-text")).to_have_text(corrected)
     expect(answered.locator("#heard-note")).to_have_text("As you typed it")
     expect(answered.locator("#results-title")).to_be_focused()
     (spoken,) = records(server, answered, Transport.STREAM)
     (typed,) = records(server, answered, Transport.TEXT)
-    assert event(server, spoken.query_id, EventType.TYPED).text == corrected
+    assert event(answered, server, spoken.query_id, EventType.TYPED).text == corrected
 
     card = answered.locator("#cards .card").first
     expect(card.locator(".title")).to_have_text("espresso")
     card.click()
-    assert event(server, typed.query_id, EventType.CLICK).item_id == typed.results[0]
+    assert event(answered, server, typed.query_id, EventType.CLICK).item_id == typed.results[0]
 
 
 def test_said_again_and_dismissed(answered: Page, server: Running) -> None:
@@ -138,13 +143,30 @@ def test_said_again_and_dismissed(answered: Page, server: Running) -> None:
     expect(answered.locator("#hint")).to_have_text(re.compile("Listening"))
     expect(answered.locator("#heard-text")).to_be_visible()
     first, second = records(server, answered, Transport.STREAM)
-    assert (first.text, second.text) == (HEARD, HEARD)
-    event(server, first.query_id, EventType.REDO)
+    assert first.text == second.text
+    event(answered, server, first.query_id, EventType.REDO)
 
     answered.get_by_role("button", name="Dismiss").click()
-    event(server, second.query_id, EventType.DISMISS)
+    event(answered, server, second.query_id, EventType.DISMISS)
     expect(answered.get_by_role("button", name="Speak")).to_be_focused()
     expect(answered.locator("#results")).to_be_hidden()
+
+
+def test_what_is_done_about_silence_is_told(visit: Callable[..., Page], server: Running) -> None:
+    """Of a query without text, too: trying again is a redo, and typing instead the text that it had meant."""
+    page = visit(server.base_url)
+    button = page.get_by_role("button", name="Speak")
+    for again in (button, page.get_by_role("button", name="Try again")):
+        again.click()
+        expect(page.locator("#hint")).to_contain_text("Listening")
+        button.click()
+        expect(page.get_by_text("I heard nothing", exact=True)).to_be_visible()
+    first, second = records(server, page, Transport.STREAM)
+    event(page, server, first.query_id, EventType.REDO)
+    field = page.get_by_role("textbox", name="Your query, typed")
+    field.fill("espresso")
+    field.press("Enter")
+    assert event(page, server, second.query_id, EventType.TYPED).text == "espresso"
 
 
 def test_a_browser_that_does_not_resample_is_heard_alike(visit: Callable[..., Page], server: Running) -> None:
@@ -154,7 +176,7 @@ def test_a_browser_that_does_not_resample_is_heard_alike(visit: Callable[..., Pa
     expect(page.locator("#heard-text")).to_have_text(HEARD)
 
 
-def test_an_event_survives_a_busy_server(answered: Page, server: Running) -> None:
+def test_an_event_survives_a_busy_server(answered: Page, server: Running, complaints: list[str]) -> None:
     """A 503 is tried again with the same event id: the service has the event once."""
     refused: list[str] = []
 
@@ -168,4 +190,6 @@ def test_an_event_survives_a_busy_server(answered: Page, server: Running) -> Non
     answered.route("**/v1/events", once)
     answered.locator("#cards .card").first.click()
     (record,) = records(server, answered, Transport.STREAM)
-    assert event(server, record.query_id, EventType.CLICK).event_id.endswith(refused[0])
+    assert event(answered, server, record.query_id, EventType.CLICK).event_id.endswith(refused[0])
+    assert len([said for said in complaints if "503" in said]) == len(complaints) == 1
+    complaints.clear()

@@ -87,7 +87,7 @@ def test_one_file_is_a_job_too() -> None:
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("name", ["a/notes.txt", ".git", "*.mp3"])
 def test_nothing_to_hear_is_bad_usage(name: str) -> None:
-    """A text, a folder of hidden... nothing, a glob that matches nothing."""
+    """A text, an empty folder, a glob that matches nothing."""
     Path(".git/d.wav").unlink()
     with pytest.raises(OptionError):
         find(name, OUT)

@@ -26,6 +26,11 @@ from asr.batch.worker import WorkerSpec
 from asr.errors import OptionError
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to hear, how, and where to. ``version`` is voicesearch's own; ``force`` gives up rows of other settings."""
@@ -36,7 +41,7 @@ class Job:
     version: str
     formats: tuple[str, ...] = ()
     per_word: bool = False
-    workers: int = field(default_factory=lambda: usable_cores())
+    workers: int = field(default_factory=usable_cores)
     shard_clips: int = shards.CLIPS
     force: bool = False
 
@@ -57,11 +62,6 @@ class Watcher(Protocol):
 
     def heard(self, clip: Input, line: Line) -> None:
         """One clip is done."""
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(job: Job, watcher: Watcher) -> Totals:

@@ -26,9 +26,9 @@ MAX_BYTES = 1 << 35
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What `Transcriber.load` takes, with ``model`` and ``catalog`` as folders, and what a clip may cost."""
+    """What `Transcriber.load` takes, and what a clip may cost."""
 
-    model: Path
+    model: str | Path
     frontend: FrontendOptions
     decoder: DecoderOptions
     precision: str | None = None
@@ -75,7 +75,7 @@ class Pipeline:
         ``version`` is voicesearch's own. Threads are left out, as are workers: results do not depend on them.
         Raises BundleError and CatalogError for what cannot be read.
         """
-        info = bundle.read(self.model)
+        info = bundle.read(bundle.find(self.model))
         precision = self.precision or next(iter(info.models), None)
         if precision not in info.models:
             raise BundleError(f"{info.identity} has no {precision!r} model; it has {', '.join(info.models)}")

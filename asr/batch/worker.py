@@ -11,7 +11,7 @@ import signal
 import stat
 import threading
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -65,12 +65,9 @@ def main(connection: Connection, spec: WorkerSpec) -> None:
         connection.send(error)
         return
     connection.send(Ready(tuple(str(warning.message) for warning in caught)))
-    while True:
-        try:
-            audio = connection.recv()
-        except EOFError:
-            return
-        connection.send(line(transcriber, audio, spec.pipeline))
+    with suppress(EOFError, ConnectionError):  # the parent wants no more, or is gone
+        while True:
+            connection.send(line(transcriber, connection.recv(), spec.pipeline))
 
 
 def line(transcriber: Transcriber, audio: str, pipeline: Pipeline) -> Line:

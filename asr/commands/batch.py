@@ -57,7 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="do all again where OUTPUT has rows of another model or other options",
+        help="give up the rows of OUTPUT where they are of another model, other options or none of these clips",
     )
     parser.add_argument(
         "--shard-size", type=int, default=shards.CLIPS, metavar="CLIPS", help="at most (default %(default)s)"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 from asr.errors import BundleError, MissingPackageError, OptionError
 from asr.hotwords import BoostedPaths, Hotwords
 from asr.lexicon import Pronunciation
+from asr.quiet import without_kenlm_progress
 from asr.rows import BLANK, SURE_BLANK, LogProbs, Rows, condense
 
 _LN_10 = math.log(10.0)  # KenLM speaks log10, the model natural logarithms
@@ -284,7 +286,9 @@ def _kenlm(path: Path, words: Sequence[str], dictionary: Any) -> Any:
         indices.add_entry(word)
     try:
         kenlm = importlib.import_module("flashlight.lib.text.decoder.kenlm")
-        return kenlm.KenLM(str(path), indices)
+        # It reports while it parses text; a binary is mapped at once.
+        with nullcontext() if path.suffix == ".bin" else without_kenlm_progress():
+            return kenlm.KenLM(str(path), indices)
     except ImportError as error:
         raise MissingPackageError(
             f"this flashlight-text has no KenLM, which {path} needs: {error}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from asr import loudness
 from asr.errors import OptionError
+from asr.foreground import foreground
 from asr.neural import NeuralVad
 from asr.transcript import SAMPLE_RATE_HZ, SAMPLES_PER_MS, ClipStats, NullReason, Span
 from asr.vad import NoVad, Vad, VadOptions, edge, find_speech
@@ -33,6 +34,8 @@ class FrontendOptions:
 
     ``target_level_dbfs`` is P.56's customary -26 dBov. Gain is bounded so that a wrong level cannot wreck a
     clip. Speech under ``min_level_dbfs`` before any gain is *too quiet*: mostly quantisation noise in 16 bits.
+    What is more than ``foreground_range_db`` softer than a segment's speech is left out at its ends, but for
+    ``foreground_pad_ms`` (`asr.foreground`).
     """
 
     vad: str = "webrtc"
@@ -42,6 +45,8 @@ class FrontendOptions:
     max_gain_db: float = 40.0
     min_level_dbfs: float = -62.0
     min_duration_ms: int = 100
+    foreground_range_db: float = 12.0
+    foreground_pad_ms: int = 500
 
     def __post_init__(self) -> None:
         if self.vad not in VAD_NAMES:
@@ -50,6 +55,11 @@ class FrontendOptions:
             raise OptionError(
                 f"min_level_dbfs is {self.min_level_dbfs} and target_level_dbfs {self.target_level_dbfs}; "
                 "they must be in [-120, 0] and [-60, 0] dBFS"
+            )
+        if not 0.0 < self.foreground_range_db <= 120.0 or not 0 <= self.foreground_pad_ms <= 10_000:
+            raise OptionError(
+                f"foreground_range_db is {self.foreground_range_db} and foreground_pad_ms "
+                f"{self.foreground_pad_ms}; they must be in (0, 120] dB and [0, 10000] ms"
             )
         if not self.min_gain_db <= 0.0 <= self.max_gain_db:
             raise OptionError(
@@ -117,7 +127,15 @@ class Frontend:
         return Prepared(() if reason else loud, clip, reason)
 
     def segment(self, samples: Samples, first: int, clip: Span) -> Segment:
-        """Level one stretch of speech that begins at sample ``first``, before or within ``clip``."""
+        """Level one stretch of speech that begins at sample ``first``, before or within ``clip``; what is softer
+        at its ends is cut off."""
+        begin, end = foreground(
+            samples,
+            loudness.active_speech_level(samples),
+            self.options.foreground_range_db,
+            self.options.foreground_pad_ms,
+        )
+        samples, first = samples[begin:end], first + begin
         level_dbfs = loudness.active_speech_level(samples)
         levelled = loudness.dither(loudness.apply_gain(samples, gain_for(level_dbfs, self.options)))
         start = min(max(first, clip.start), clip.end)

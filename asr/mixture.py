@@ -50,8 +50,11 @@ class MixtureDecoder:
         for model, readings in ((self._general, heard), (self._special, self._special.decode(log_probs))):
             for hypothesis in readings:
                 own = self._options.lm_weight * model.log_probability(_texts(hypothesis))
-                # What is left holds the word scores too, which both searches add alike.
-                found[hypothesis.text] = hypothesis.score - own, hypothesis
+                # What is left holds the word scores too, which both searches add alike, and what hotwords earn,
+                # of which the catalogue's search knows nothing: so the better of two finds counts.
+                sound = hypothesis.score - own
+                if hypothesis.text not in found or sound > found[hypothesis.text][0]:
+                    found[hypothesis.text] = sound, hypothesis
         scored = [
             (sound + self._options.lm_weight * self.log_probability(_texts(hypothesis)), hypothesis)
             for sound, hypothesis in found.values()

@@ -1,8 +1,8 @@
-"""Our own detector, `vad-small`: a recurrent network of 0.2 MB that ships with the package and hears 10 ms a frame.
+"""Our own detector, `vad-small`: a recurrent network of 0.3 MB that ships with the package and hears 30 ms a frame.
 
     vad-small/
       vad.onnx    samples and state -> P(speech) of each frame and the next state; the filter bank is inside
-      vad.json    its SHA-256, licence, training data, evaluation
+      vad.json    how long a frame is, its SHA-256, licence, training data, evaluation
 
 Levels cancel inside the graph (`asr.train.vad_features`), so nothing here looks at them.
 """
@@ -24,14 +24,12 @@ from asr.transcript import SAMPLES_PER_MS
 from asr.vad import Samples, Scorer, one_by_one
 
 CARD = "vad.json"
-FORMAT = 1
-BLOCK = 3000  # frames of a clip at a time: half a minute, of which the spectrum takes 4 MB
+FORMAT = 2  # 2: with frame_ms
+BLOCK = 1000  # frames of a clip at a time: half a minute, of which the spectrum takes 4 MB
 
 
 class NeuralVad:
     """The network, loaded and verified. Holds no state of a clip: safe to share between threads."""
-
-    frame_length = 10 * SAMPLES_PER_MS
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load ``vad-small`` of the package, or another ``folder``.
@@ -39,7 +37,9 @@ class NeuralVad:
         Raises BundleError (card or file absent or malformed) and BundleDigestError (the file was changed).
         """
         folder = folder or Path(str(resources.files("asr") / "models" / "vad-small"))
-        self._session = _session(_verified(folder))
+        card = read_card(folder)
+        self.frame_length = int(card["frame_ms"]) * SAMPLES_PER_MS
+        self._session = _session(_verified(folder, card))
         self._start: Samples = np.zeros(self._session.get_inputs()[1].shape, dtype=np.float32)
 
     def open(self) -> Scorer:
@@ -55,7 +55,7 @@ class NeuralVad:
 
     def probabilities(self, samples: Samples) -> NDArray[np.float32]:
         """What a scorer answers to all frames of a clip (float32, ``(n,)``), within 1e-5, much
-        faster: float32 ``(ceil(n / 160),)``. The last frame is completed with zeros."""
+        faster: float32 ``(ceil(n / frame_length),)``. The last frame is completed with zeros."""
         whole = np.pad(samples, (0, -len(samples) % self.frame_length))
         found, state = [np.zeros(0, dtype=np.float32)], self._start
         for start in range(0, len(whole), BLOCK * self.frame_length):
@@ -72,6 +72,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(path.read_bytes())
         if card["format"] != FORMAT:
             raise BundleError(f"{path} has format {card['format']}; this version reads format {FORMAT}")
+        if int(card["frame_ms"]) < 1:
+            raise BundleError(f"{path} has frames of {card['frame_ms']} ms; expected at least 1")
         if Path(card["file"]).name != card["file"]:
             raise BundleError(
                 f"{path} names {card['file']!r}; the file must lie in the detector's own folder"
@@ -80,13 +82,12 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder} is not a detector: it has no {CARD}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BundleError(f"{path} is not JSON: {error}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path} does not describe a detector: {error!r}") from error
     return card
 
 
-def _verified(folder: Path) -> bytes:
-    card = read_card(folder)
+def _verified(folder: Path, card: dict[str, Any]) -> bytes:
     path = folder / str(card["file"])
     try:
         graph = path.read_bytes()

@@ -50,7 +50,6 @@ RUNTIME_FAULTS: tuple[tuple[type[AsrError], int, str, str | None], ...] = (
     (UnsupportedAudioError, 415, "unsupported_audio", "file"),
     (CorruptAudioError, 422, "undecodable_audio", "file"),
     (AudioLimitError, 413, "audio_limit_exceeded", "file"),
-    (MissingPackageError, 400, "not_available_here", None),  # hotwords where the beam search has no wheel
 )
 
 # RFC 6455, section 7.4.1, and 1013 of IANA's registry: how a stream that has been accepted ends.
@@ -107,6 +106,8 @@ def problem(error: BaseException) -> Problem:
     for kind, status, code, param in RUNTIME_FAULTS:
         if isinstance(error, kind):
             return Problem(status, str(error), param=param, code=code)
+    if isinstance(error, MissingPackageError):  # hotwords, where the beam search has no wheel
+        return Problem(400, "This server lacks an optional package for that.", code="not_available_here")
     if isinstance(error, OptionError) and not isinstance(error, ExposureError | KeysFileError):
         return Problem(400, str(error), code="invalid_value")
     return INTERNAL
@@ -123,7 +124,9 @@ def invalid(errors: Sequence[Any]) -> InvalidParameterError:
     if first["type"] == "json_invalid":
         return InvalidParameterError("the body is not JSON", code="invalid_json")
     where = list(first["loc"])
-    if where and where[0] in BODY_PLACES:
+    if where == ["body"] or (
+        len(where) > 1 and where[0] in BODY_PLACES
+    ):  # a field may itself be called query
         where = where[1:]
     param = ".".join(map(str, where)) or None
     codes = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}

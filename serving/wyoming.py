@@ -40,6 +40,7 @@ from serving.wyoming_events import Reader, hearing, info
 
 LOG = logging.getLogger(__name__)
 
+LINGER_S = 1.0
 SEND_S = 10.0  # how long a client may take to read what we say
 
 
@@ -177,6 +178,15 @@ class Conversation(AsyncEventHandler):
         with command.ledger:
             self._command, self._hearing = None, Hearing()
 
+    async def _let_it_arrive(self) -> None:
+        """Take what is still coming, for a moment: a socket that is closed before takes its last words back."""
+        with suppress(OSError, TimeoutError):
+            if self.writer.can_write_eof():
+                self.writer.write_eof()
+            async with asyncio.timeout(LINGER_S):
+                while await self.reader.read(1 << 16):
+                    pass
+
     async def _refuse(self, error: BaseException) -> None:
         """Tell the client why this is the end, if it is still there."""
         if isinstance(error, ClientDisconnect | ConnectionError):
@@ -186,6 +196,7 @@ class Conversation(AsyncEventHandler):
             LOG.error("unhandled", exc_info=error)
         with suppress(ClientDisconnect):
             await self.write_event(Error(found.message, found.code).event())
+            await self._let_it_arrive()
         if not isinstance(error, Exception):
             raise error  # cancelled, or the process is told to end
 

@@ -60,6 +60,24 @@ def test_a_slot_filled_twice_clashes() -> None:
     assert parser.parse("a latte a latte") == Parse({"coffeeDrink": "latte"})
 
 
+def test_the_first_reading_that_is_one_order_counts() -> None:
+    """A reading that fills a slot twice or none gives way to a later one; where all do, the first stays."""
+    parser = SlotParser(_VALUES)
+    twice, order, none = "a latte with sugar and brown sugar", "a latte with brown sugar", "good morning"
+    assert parser.best([twice, order])[0] == order
+    assert parser.best([none, twice, order])[0] == order
+    assert parser.best([twice, none]) == (twice, parser.parse(twice))
+    assert parser.best([]) == ("", Parse({}))
+
+
+def test_values_without_a_quantity_are_likelier() -> None:
+    """Bare values are said more often than those with one quantity; sizes all alike."""
+    facets = catalog_slots.items(_VALUES)[0].facets
+    assert facets["milkAmount"].count("skim milk") == catalog_slots.BARE
+    assert facets["milkAmount"].count("some skim milk") == 1
+    assert facets["size"] == ("medium", "twelve ounce")
+
+
 def test_every_kind_comes_in_every_quantity() -> None:
     """Who has seen "a lot of skim milk" expects "some skim milk"; sizes have no quantity."""
     assert {"skim milk", "some skim milk", "lots of milk"} <= set(_VALUES["milkAmount"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from asr.decode import DecoderOptions  # noqa: E402
 from asr.digest import file_digest  # noqa: E402
 from asr.errors import BundleDigestError, BundleError, DeviceError, OptionError  # noqa: E402
 from asr.frontend import FrontendOptions  # noqa: E402
+from asr.train import checkpoint  # noqa: E402
 from asr.train.export import PARITY, convert_fp16, export_fp32, parity, quantise_int8  # noqa: E402
 from asr.train.lexicon import TOKENS  # noqa: E402
 from asr.train.model import AcousticModel, ModelOptions  # noqa: E402
@@ -97,6 +99,26 @@ def test_published_g2p_is_recorded(exported: Path, tmp_path: Path) -> None:
     info = Bundle.load(tmp_path / "toy").info
     assert info.decoder.g2p == "g2p.xz"
     assert info.files["g2p.xz"] == file_digest(tmp_path / "g2p.xz")
+
+
+def test_checkpoints_are_blended(model: AcousticModel) -> None:
+    """A quarter of the way from one network to another lies a quarter of the way in every weight."""
+    torch.manual_seed(1)
+    other = AcousticModel(model.options)
+    first, second = ({"options": asdict(model.options), "model": m.state_dict()} for m in (model, other))
+    mixed = checkpoint.build(checkpoint.blend(first, second, 0.25)).state_dict()
+    for name, value in mixed.items():
+        assert torch.allclose(value, 0.75 * first["model"][name] + 0.25 * second["model"][name], atol=1e-6)
+
+
+def test_only_networks_of_one_shape_are_blended(model: AcousticModel) -> None:
+    """Another size and a share beyond 1 raise OptionError naming them."""
+    small = {"options": asdict(model.options), "model": model.state_dict()}
+    large = {"options": asdict(replace(model.options, width=64)), "model": {}}
+    with pytest.raises(OptionError, match=r"networks differ: .*'width': 32.* and .*'width': 64"):
+        checkpoint.blend(small, large, 0.5)
+    with pytest.raises(OptionError, match=r"share is 1\.5; expected 0 to 1"):
+        checkpoint.blend(small, small, 1.5)
 
 
 def test_a_changed_file_is_refused(exported: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from asr.catalog import Catalog
 from asr.catalog_build import Carrier, Item, build
 from asr.decode import BeamDecoder, DecoderOptions, LogProbs
 from asr.errors import OptionError
+from asr.hotwords import Hotwords
 from asr.lexicon import Pronunciation
 from asr.mixture import MixtureDecoder, catalog_decoder, with_catalog
 from asr.ngram import estimate
@@ -40,14 +41,14 @@ def _log_probs(frames: str, posterior: float = 0.9) -> LogProbs:
     return np.log(probs)
 
 
-def _general(folder: Path, lines: list[str]) -> BeamDecoder:
+def _general(folder: Path, lines: list[str], hotwords: Hotwords | None = None) -> BeamDecoder:
     path = folder / "lm.arpa"
     with path.open("w", encoding="utf-8") as file:
         estimate(lines, tuple(_SOUNDS)).write_arpa(file)
     lexicon = [
         Pronunciation(word, tuple(_COLUMN[phone] for phone in said.split())) for word, said in _SOUNDS.items()
     ]
-    return BeamDecoder(lexicon, len(_TOKENS), path, _OPTIONS)
+    return BeamDecoder(lexicon, len(_TOKENS), path, _OPTIONS, hotwords)
 
 
 def _catalogue(folder: Path, title: str, weight: float = 0.5) -> Catalog:
@@ -142,3 +143,34 @@ def test_a_weight_that_leaves_one_model_out_is_refused(weight: float, tmp_path: 
     """The error names the value."""
     with pytest.raises(OptionError, match=f"weight is {weight}"):
         _catalogue(tmp_path, "won", weight)
+
+
+def test_hotwords_count_beside_a_catalogue(tmp_path: Path) -> None:
+    """With a catalogue as well, a hotword wins where the sound is in doubt, and what the catalogue holds still does."""
+    lines = ["one cat", "a cat", "two"] * 9
+    catalogue = _catalogue(tmp_path, "won")
+    plain = _general(tmp_path, lines)
+    boosted = _general(tmp_path, lines, Hotwords(("cab",), -0.1))
+    frames = _log_probs("_ W AH N _ K AE T _", 0.7)
+    frames[7] = np.log(np.where(np.arange(len(_TOKENS)) == _COLUMN["B"], 0.9, 0.0125))
+    texts = [
+        with_catalog(general, _OPTIONS, catalogue, _TOKENS).decode(frames)[0].text
+        for general in (plain, boosted)
+    ]
+    assert texts == ["one cat", "one cab"]
+    both = with_catalog(boosted, _OPTIONS, catalogue, _TOKENS)
+    assert both.decode(_log_probs("_ W AH N _", 0.7))[0].text == "won"
+
+
+def test_of_two_finds_of_one_reading_the_better_counts(tmp_path: Path) -> None:
+    """What both searches find keeps what hotwords earn, which the catalogue's search does not know of."""
+    catalogue = _catalogue(tmp_path, "one cab")
+    frames = _log_probs("_ W AH N _ K AE B _", 0.7)
+    plain, boosted = (
+        with_catalog(
+            _general(tmp_path, ["one cat", "a cat", "two"] * 9, words), _OPTIONS, catalogue, _TOKENS
+        ).decode(frames)[0]
+        for words in (None, Hotwords(("one cab",), -0.2))
+    )
+    assert plain.text == boosted.text == "one cab"
+    assert boosted.score > plain.score + 0.5

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="needs voicesearch[train]")
 
+from asr.train.corpus import Corpus, CorpusWriter
 from asr.train.noises import (
     FEWEST_VOICES,
     NOISES,
@@ -14,9 +17,12 @@ from asr.train.noises import (
     Samples,
     babble,
     beeps,
+    chords,
     coloured,
     hum,
     keyboard,
+    noise_bank,
+    talk,
     white,
 )
 
@@ -99,6 +105,41 @@ def test_a_few_voices_are_no_babble() -> None:
     """Fewer voices than cannot be followed are refused."""
     with pytest.raises(AssertionError, match=str(FEWEST_VOICES - 1)):
         babble([np.ones(160, dtype=np.float32)] * (FEWEST_VOICES - 1), np.random.default_rng(0), LENGTH)
+
+
+def test_a_chord_is_held() -> None:
+    """Half a second into a chord, three quarters of its power and more are still in the same narrow bands."""
+    for seed in range(5):
+        sound = chords(np.random.default_rng(seed), LENGTH)[3_200:9_600]
+        power = np.square(np.abs(np.fft.rfft(sound * np.hanning(6_400))))
+        strongest = np.sort(power)[::-1]
+        assert strongest[: len(power) // 10].sum() > 0.75 * power.sum()
+
+
+def test_people_in_the_background_pause() -> None:
+    """A single talker, here a tone, is silent for a while between two turns, and has a root mean square of 1."""
+    tone = np.sin(np.arange(4_000) / 5.0).astype(np.float32)
+    sounds = [talk([tone], np.random.default_rng(seed), LENGTH) for seed in range(9)]
+    sound = np.concatenate(sounds)
+    silent = np.abs(sound.reshape(-1, 160)).max(axis=1) == 0.0
+    assert 0.1 < silent.mean() < 0.5
+    assert np.sqrt(np.mean(np.square(sound))) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_bank_of_noises_is_drawn_from_a_seed(tmp_path: Path) -> None:
+    """As many sounds as asked for, of root mean square 1, the same again from the same seed; some hold voices."""
+    with CorpusWriter(tmp_path) as writer:
+        for at in range(12):
+            tone = np.sin(np.arange(8_000) * (0.1 + 0.02 * at)) * 8_000
+            writer.add(tone.astype(np.int16), text="a", speaker=str(at), set="tones", audio=f"{at}.wav")
+    recorded = [white(np.random.default_rng(0), 4_000)]
+    first, again = (noise_bank([Corpus(tmp_path)], recorded, 12, seed=4) for _ in range(2))
+    assert len(first) == 12
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+    assert all(np.sqrt(np.mean(np.square(sound))) == pytest.approx(1.0, abs=1e-2) for sound in first)
+    without = noise_bank([], recorded, 12, seed=4)
+    assert any(not np.array_equal(one, other) for one, other in zip(first, without, strict=True))
+    assert noise_bank([], [], 0, seed=4) == []
 
 
 def test_the_scale_is_tempered() -> None:

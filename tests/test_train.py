@@ -19,6 +19,7 @@ from asr.train.augment import (  # noqa: E402  # after the skips
     change_speed,
     change_tempo,
     mix,
+    pad_edges,
     reverberate,
     spec_augment,
 )
@@ -123,6 +124,36 @@ def test_augmented_clips_are_finite_float32(corpus: Corpus) -> None:
         assert augmented.dtype == np.float32
         assert np.isfinite(augmented).all()
         assert 0.8 * len(clip) < len(augmented) < 1.3 * len(clip) + 2 * 4000
+
+
+def test_a_share_of_clips_has_long_edges() -> None:
+    """Up to a quarter of a second on either side, and for the share asked for up to two and a half."""
+    clip = np.full(RATE, 0.1, dtype=np.float32)
+    short, long = AugmentOptions(), replace(AugmentOptions(), long_edge=0.5)
+    added = [
+        [len(pad_edges(clip, options, np.random.default_rng(seed))) - RATE for seed in range(200)]
+        for options in (short, long)
+    ]
+    assert max(added[0]) <= 2 * 0.25 * RATE
+    assert max(added[1]) <= 2 * 2.5 * RATE
+    assert 0.3 < np.mean(np.array(added[1]) > 0.5 * RATE) < 0.6
+
+
+def test_background_is_mixed_in_and_never_alone(corpus: Corpus) -> None:
+    """Sounds in which people may talk are heard under clips; clips without speech are made of noises alone."""
+    noise, talk = np.zeros(RATE, dtype=np.float32), np.full(RATE, 1.0, dtype=np.float32)
+    only_noise = replace(AugmentOptions().scaled(0.0), noise=1.0, band=0, clip=0)
+    under = BatchOptions(batch_s=8.0, join=0.0, no_speech=0.0, augment=only_noise)
+    alone = BatchOptions(batch_s=8.0, no_speech=1.0, augment=only_noise)
+    sources = [Source(corpus, 1.0, targets)]
+
+    def heard(options: BatchOptions) -> float:
+        """The largest mean of a clip: of the sounds here ``talk`` alone has one that is not about zero."""
+        stream = iter(BatchStream(sources, [noise], options, 1, [talk] * 9))
+        return max(float(next(stream).audio.mean(dim=1).abs().max()) for _ in range(3))
+
+    assert heard(under) > 1e-3
+    assert heard(alone) < 1e-4
 
 
 def test_strength_scales_the_surroundings_and_spares_devices() -> None:

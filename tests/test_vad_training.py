@@ -169,9 +169,9 @@ def test_digital_silence_has_constant_features() -> None:
 
 def test_training_lowers_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
     """On loud bursts the network learns in a few steps, the same from the same seed."""
-    options = VadFitOptions(mixtures=8, epochs=6, batch=4, piece=100, mixture=MixtureOptions(frames=200))
+    options = VadFitOptions(mixtures=8, epochs=6, batch=4, piece=99, mixture=MixtureOptions(frames=201))
     made = make_set(material(), options, print)
-    assert made.features.shape == (8, 200, 32)
+    assert made.features.shape == (8, 201, 32)
     models = [fit(made, options, print) for _ in range(2)]
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in capsys.readouterr().out.splitlines()]
     assert losses[5] < 0.8 * losses[0]
@@ -182,12 +182,12 @@ def test_training_lowers_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_graph_computes_what_torch_computes(tmp_path: Path) -> None:
     """Whole and in pieces, for two sizes of network, within 1e-5."""
-    for options in (VadModelOptions(), VadModelOptions(context=3, channels=16, hidden=24)):
+    for options in (VadModelOptions(), VadModelOptions(context=5, stride=2, channels=16, hidden=24)):
         torch.manual_seed(0)
         model = VadModel(options).eval()
         export(model, tmp_path / "vad.onnx")
         assert parity(model, tmp_path / "vad.onnx") <= 1e-5
-        assert state_length(options) == 162 + 32 * (options.context - 1) + options.hidden
+        assert state_length(options) == 162 + 32 * options.before + options.hidden
 
 
 def test_the_area_under_the_curve() -> None:

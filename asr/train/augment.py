@@ -41,6 +41,8 @@ class AugmentOptions:
     clip_gain_db: tuple[float, float] = (10.0, 28.0)  # levelled speech starts to clip at about 12
     level_db: tuple[float, float] = (-6.0, 6.0)
     edge_ms: tuple[int, int] = (0, 250)
+    long_edge: float = 0.0  # with this share of clips up to long_edge_ms: noise before and after what is said
+    long_edge_ms: int = 2500
     time_masks: int = 3
     time_mask_share: float = 0.06
     frequency_masks: int = 2
@@ -100,8 +102,14 @@ def change_pitch(samples: Samples, factor: float) -> Samples:
 
 
 def pad_edges(samples: Samples, options: AugmentOptions, rng: Generator) -> Samples:
-    """Near-silence before and after, as a loosely trimmed clip has it."""
+    """Near-silence before and after, as a loosely trimmed clip has it.
+
+    Noise that is mixed in later fills it. Where it is long, a network learns to write nothing for other people's
+    talk, which a detector takes for speech.
+    """
     low, high = options.edge_ms
+    if rng.random() < options.long_edge:
+        high = options.long_edge_ms
     before, after = rng.integers(low * 16, high * 16 + 1, size=2)
     floor = np.float32(10.0 ** (rng.uniform(-90.0, -60.0) / 20.0))
     padded: Samples = rng.standard_normal(len(samples) + before + after, dtype=np.float32) * floor

@@ -67,13 +67,23 @@ class Batch:
 
 
 class BatchStream(IterableDataset[Batch]):
-    """The endless stream; iterate it in a `torch.utils.data.DataLoader` with ``batch_size=None``."""
+    """The endless stream; iterate it in a `torch.utils.data.DataLoader` with ``batch_size=None``.
+
+    Clips are mixed with sounds of ``noises`` and ``background``; clips without speech are of ``noises`` alone, since
+    people may be talking in the background.
+    """
 
     def __init__(
-        self, sources: Sequence[Source], noises: Sequence[Samples], options: BatchOptions, seed: int
+        self,
+        sources: Sequence[Source],
+        noises: Sequence[Samples],
+        options: BatchOptions,
+        seed: int,
+        background: Sequence[Samples] = (),
     ) -> None:
         self.options = options
         self._noises = noises
+        self._mixed = (*noises, *background)
         self._seed = seed
         self._groups: list[tuple[Source, list[Entry]]] = []
         weights = []
@@ -112,7 +122,7 @@ class BatchStream(IterableDataset[Batch]):
             if len(samples) + len(more) < options.max_clip_s * SAMPLE_RATE_HZ:
                 samples = np.concatenate([samples, pause, more])
                 targets = (*targets, *more_targets)
-        return augment(samples, self._noises, options.augment, rng), targets
+        return augment(samples, self._mixed, options.augment, rng), targets
 
     def _clip(self, rng: np.random.Generator) -> tuple[Samples, Sequence[int]]:
         source, entries = self._groups[int(rng.choice(len(self._groups), p=self._draws))]

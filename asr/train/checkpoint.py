@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from asr.errors import OptionError
 from asr.train.model import AcousticModel, ModelOptions
 
 
@@ -30,6 +31,22 @@ def build(state: dict[str, Any]) -> AcousticModel:
     model = AcousticModel(ModelOptions(**state["options"]))
     model.load_state_dict({name: value.float() for name, value in state["model"].items()})
     return model.eval()
+
+
+def blend(state: dict[str, Any], other: dict[str, Any], share: float) -> dict[str, Any]:
+    """Between two checkpoints of one lineage: ``1 - share`` of the first's weights and ``share`` of the other's.
+
+    A fine-tuned network and the one that it began as keep, half-way, most of what either can do (Wortsman et al.
+    2022, "Robust fine-tuning of zero-shot models"). Raises OptionError where the networks differ.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise OptionError(f"share is {share}; expected 0 to 1")
+    if state["options"] != other["options"]:
+        raise OptionError(f"networks differ: {state['options']} and {other['options']}")
+    first, second = state["model"], other["model"]
+    return state | {
+        "model": {name: torch.lerp(first[name].float(), second[name].float(), share) for name in first}
+    }
 
 
 def save_half(path: Path, model: AcousticModel) -> None:

@@ -66,10 +66,12 @@ def fit(
     *,
     device: torch.device,
     initial: Path | None = None,
+    background: Sequence[Samples] = (),
 ) -> AcousticModel:
     """Train within the time budget; checkpoints and ``log.jsonl`` go to ``folder``, from which it resumes.
 
-    ``validate`` maps a model to a dictionary of error rates; ``initial`` is a checkpoint to start from.
+    ``validate`` maps a model to a dictionary of error rates; ``initial`` is a checkpoint to start from;
+    ``background`` are more sounds to mix in, in which people may talk.
     """
     rank, processes = _join(device)
     torch.manual_seed(options.seed)
@@ -92,7 +94,7 @@ def fit(
         spent = state["elapsed_s"] / budget_s if options.steps is None else state["step"] / options.steps
         return _agree(spent, processes, device)
 
-    stream = _batches(options, sources, noises, state, rank)
+    stream = _batches(options, sources, (noises, background), state, rank)
     bar = tqdm(total=round(budget_s), initial=round(state["elapsed_s"]), unit="s", disable=rank > 0)
     saved_s = validated_s = state["elapsed_s"]
     losses: list[float] = []
@@ -173,7 +175,7 @@ def _step(
 def _batches(
     options: FitOptions,
     sources: Sequence[Source],
-    noises: Sequence[Samples],
+    noises: tuple[Sequence[Samples], Sequence[Samples]],
     state: dict[str, Any],
     rank: int,
 ) -> Iterator[Any]:
@@ -188,12 +190,13 @@ def _batches(
 def _stream(
     options: BatchOptions,
     sources: Sequence[Source],
-    noises: Sequence[Samples],
+    noises: tuple[Sequence[Samples], Sequence[Samples]],
     seed: int,
     *,
     max_clip_s: float,
 ) -> Iterator[Batch]:
-    dataset = BatchStream(sources, noises, replace(options, max_clip_s=max_clip_s), seed)
+    sounds, background = noises
+    dataset = BatchStream(sources, sounds, replace(options, max_clip_s=max_clip_s), seed, background)
     loader: Iterable[Batch] = DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=8)
     yield from loader
 

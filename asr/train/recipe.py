@@ -15,6 +15,7 @@ from asr.train.corpus import Corpus, Entry
 from asr.train.fit import FitOptions, fit
 from asr.train.lexicon import TOKENS, Pronouncer
 from asr.train.model import AcousticModel
+from asr.train.noises import noise_bank
 from asr.train.validate import phone_error_rates
 
 VALIDATION_CLIPS_PER_SET = 60
@@ -22,7 +23,11 @@ VALIDATION_CLIPS_PER_SET = 60
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Folders of prepared corpora and the pronouncing dictionary. ``real_share`` is of the audio seconds."""
+    """Folders of prepared corpora and the pronouncing dictionary. Shares are of the audio seconds.
+
+    ``extra`` are corpora with a share of their own; ``real_share`` is of what they leave. ``made_noises`` is how
+    many sounds made by code (babble of the training's own voices, clatter, hum ...) join those of ``noise``.
+    """
 
     real: Sequence[Path]
     synthetic: Sequence[Path]
@@ -31,6 +36,8 @@ class Inputs:
     dictionary: Path
     pronunciation_cache: Path
     real_share: float = 0.65
+    extra: Sequence[tuple[Path, float]] = ()
+    made_noises: int = 0
 
 
 def train(
@@ -38,16 +45,23 @@ def train(
 ) -> AcousticModel:
     """Train, or go on training, the model in ``folder``."""
     targets = phone_targets(Pronouncer.from_cmudict(inputs.dictionary, cache=inputs.pronunciation_cache))
+    left = 1.0 - sum(share for _, share in inputs.extra)
+    assert left >= 0.0, inputs.extra
     sources = [
-        *_sources(inputs.real, inputs.real_share, targets),
-        *_sources(inputs.synthetic, 1.0 - inputs.real_share, targets),
+        *_sources(inputs.real, left * inputs.real_share, targets),
+        *_sources(inputs.synthetic, left * (1.0 - inputs.real_share), targets),
+        *(source for folder, share in inputs.extra for source in _sources([folder], share, targets)),
     ]
-    noise = Corpus(inputs.noise)
-    noises = [noise.samples(entry).astype(np.float32) / 32768.0 for entry in noise.entries]
+    recorded = Corpus(inputs.noise)
+    noises = [recorded.samples(entry).astype(np.float32) / 32768.0 for entry in recorded.entries]
+    voices = [source.corpus for source in sources if source.weight > 0]
+    background = noise_bank(voices, noises, inputs.made_noises, options.seed)
     validate = partial(
         phone_error_rates, corpus=Corpus(inputs.dev), targets=targets, clips_per_set=VALIDATION_CLIPS_PER_SET
     )
-    return fit(options, sources, noises, validate, folder, device=device, initial=initial)
+    return fit(
+        options, sources, noises, validate, folder, device=device, initial=initial, background=background
+    )
 
 
 def phone_targets(pronouncer: Pronouncer) -> Callable[[Entry], Sequence[int]]:

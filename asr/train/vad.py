@@ -17,7 +17,7 @@ from asr.train.vad_labels import away_from_edges
 from asr.train.vad_mixtures import Material, MixtureOptions, mixture
 from asr.train.vad_model import VadModel, VadModelOptions
 
-EDGE = 4  # frames on both sides of a change of truth that do not count: no label is that exact
+EDGE = 1  # frames on both sides of a change of truth that do not count: no label is that exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class VadFitOptions:
     mixtures: int = 720
     epochs: int = 8
     batch: int = 24
-    piece: int = 400  # frames: gradients reach back four seconds at most
+    piece: int = 600  # frames, a whole number of steps: gradients reach back six seconds at most
     learning_rate: float = 4e-3
     seed: int = 0
     model: VadModelOptions = field(default_factory=VadModelOptions)
@@ -76,8 +76,9 @@ def fit(
     model = VadModel(options.model)
     if initial is not None:
         model.load_state_dict(initial)
-    before = options.model.context - 1
+    before, stride = options.model.before, options.model.stride
     count, frames = made.truth.shape
+    assert frames % stride == options.piece % stride == 0, (frames, options.piece, stride)
     steps = options.epochs * (count // options.batch) * -(-frames // options.piece)
     optimiser = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -94,7 +95,9 @@ def fit(
             for start in range(0, frames, options.piece):
                 piece = slice(start, start + options.piece)
                 logits, state = model(heard[:, start : start + options.piece + before], state)
-                loss = functional.binary_cross_entropy_with_logits(logits, truth[:, piece], counts[:, piece])
+                # Of a step the frame in its middle is the truth.
+                wanted, counted = (kind[:, piece][:, stride // 2 :: stride] for kind in (truth, counts))
+                loss = functional.binary_cross_entropy_with_logits(logits, wanted, counted)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch ships it without annotations
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

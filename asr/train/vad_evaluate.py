@@ -30,6 +30,7 @@ PLAIN = MixtureOptions(
     reverb=0.0,
     second_noise=0.0,
     recorded=1.0,
+    respeed=0.0,
     intermittent=0.0,
     silent=0.0,
     band=0.0,

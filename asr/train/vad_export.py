@@ -1,10 +1,10 @@
-"""The voice activity network as ONNX: any number of frames of samples and a state in, probabilities and state out.
+"""The voice activity network as ONNX: any number of steps of samples and a state in, probabilities and state out.
 
 The graph is written node by node, so that it holds the filter bank and streams: inputs ``audio`` (float32,
-``(frames * 160,)``) and ``state`` (`STATE` numbers, zeros at the beginning of a clip); outputs ``probability``
-(``(frames,)``) and ``next_state``. All at once or frame by frame gives the same. The running mean is a recurrent
+``(steps * 480,)``) and ``state`` (`STATE` numbers, zeros at the beginning of a clip); outputs ``probability``
+(``(steps,)``) and ``next_state``. All at once or step by step gives the same. The running mean is a recurrent
 layer without a non-linearity; the Fourier basis is a table of one period, looked up when the file is loaded,
-which is a fifth of its size.
+and weights are kept in 16 bits and widened then: together half of its size.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from asr.train.vad_model import VadModel, VadModelOptions
 
 OPSET = 18
 PARITY = 1e-5  # largest difference of probabilities between torch after numpy's features and the graph
+WIDENED = ("convolution", "convolution_bias", "gates", "gates_again", "gates_bias", "output", "output_bias")
 FOLLOWER = 2  # the running mean of the power, and how much of it is filled
 
 
@@ -46,12 +47,16 @@ def state_length(options: VadModelOptions) -> int:
 
 
 def export(model: VadModel, path: Path) -> None:
-    """Write ``model`` and check it against torch, whole and in pieces; raises AssertionError over `PARITY`."""
+    """Write ``model``, whose weights are rounded to 16 bits, and check it against torch, whole and in pieces; raises
+    AssertionError over `PARITY`."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half().float())
     graph = helper.make_graph(
-        _nodes(model.options.hidden),
+        _nodes(model.options),
         "vad",
         [_value("audio", "samples"), _value("state", state_length(model.options))],
-        [_value("probability", "frames"), _value("next_state", state_length(model.options))],
+        [_value("probability", "steps"), _value("next_state", state_length(model.options))],
         [numpy_helper.from_array(value, name) for name, value in _constants(model).items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
@@ -64,18 +69,19 @@ def export(model: VadModel, path: Path) -> None:
 def parity(model: VadModel, path: Path, seed: int = 0) -> float:
     """Largest difference in probability between torch and the graph, on swelling noise, whole and in pieces."""
     rng = np.random.default_rng(seed)
-    swell = np.sin(np.arange(150 * SHIFT) / 3000.0) ** 4 + 0.01
+    step = model.options.stride * SHIFT
+    swell = np.sin(np.arange(150 * step) / 3000.0) ** 4 + 0.01
     samples = (0.1 * swell * rng.standard_normal(len(swell))).astype(np.float32)
     heard = torch.from_numpy(features(samples))[None]
     with torch.inference_mode():
-        expected = model(functional.pad(heard, (0, 0, model.options.context - 1, 0)))[0].sigmoid()[0].numpy()
+        expected = model(functional.pad(heard, (0, 0, model.options.before, 0)))[0].sigmoid()[0].numpy()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for frames in (150, 50, 7, 1):
+    for steps in (150, 50, 7, 1):
         state = np.zeros(state_length(model.options), dtype=np.float32)
         found = []
-        for start in range(0, len(samples), frames * SHIFT):
-            piece = samples[start : start + frames * SHIFT]
+        for start in range(0, len(samples), steps * step):
+            piece = samples[start : start + steps * step]
             probability, state = session.run(None, {"audio": piece, "state": state})
             found.append(probability)
         worst = max(worst, float(np.abs(np.concatenate(found) - expected).max()))
@@ -83,7 +89,7 @@ def parity(model: VadModel, path: Path, seed: int = 0) -> float:
 
 
 def _state_parts(options: VadModelOptions) -> tuple[int, int, int, int]:
-    return WINDOW - SHIFT, FOLLOWER, BANDS * (options.context - 1), options.hidden
+    return WINDOW - SHIFT, FOLLOWER, BANDS * options.before, options.hidden
 
 
 def _value(name: str, length: int | str) -> onnx.ValueInfoProto:
@@ -94,12 +100,12 @@ def _constants(model: VadModel) -> dict[str, NDArray[np.generic]]:
     """Everything in the graph that is not a node, by name."""
     options = model.options
     period = np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
-    weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
+    weights = {name: value.detach().numpy().astype(np.float16) for name, value in model.named_parameters()}
 
     def integers(*values: int) -> NDArray[np.int64]:
         return np.array(values, dtype=np.int64)
 
-    def gates(name: str) -> NDArray[np.float32]:
+    def gates(name: str) -> NDArray[np.float16]:
         reset, update, new = np.split(weights[name], 3)  # torch's order; ONNX has update, reset, new
         return np.concatenate([update, reset, new])
 
@@ -118,17 +124,17 @@ def _constants(model: VadModel) -> dict[str, NDArray[np.generic]]:
         "relative_floor": np.array(RELATIVE_FLOOR, dtype=np.float32),
         "scale": np.array(SCALE, dtype=np.float32),
         "shifted": np.array(SHIFTED, dtype=np.float32),
-        "convolution": weights["convolution.weight"],
-        "convolution_bias": weights["convolution.bias"],
-        "gates": gates("recurrent.weight_ih_l0")[None],
-        "gates_again": gates("recurrent.weight_hh_l0")[None],
-        "gates_bias": np.concatenate([gates("recurrent.bias_ih_l0"), gates("recurrent.bias_hh_l0")])[None],
-        "output": np.ascontiguousarray(weights["output.weight"].T),
-        "output_bias": weights["output.bias"],
+        "convolution_16": weights["convolution.weight"],
+        "convolution_bias_16": weights["convolution.bias"],
+        "gates_16": gates("recurrent.weight_ih_l0")[None],
+        "gates_again_16": gates("recurrent.weight_hh_l0")[None],
+        "gates_bias_16": np.concatenate([gates("recurrent.bias_ih_l0"), gates("recurrent.bias_hh_l0")])[None],
+        "output_16": np.ascontiguousarray(weights["output.weight"].T),
+        "output_bias_16": weights["output.bias"],
         "flat": integers(-1),
         "as_sound": integers(1, 1, -1),
         "as_follower": integers(1, 1, FOLLOWER),
-        "as_heard": integers(1, BANDS, options.context - 1),
+        "as_heard": integers(1, BANDS, options.before),
         "as_hidden": integers(1, 1, options.hidden),
         "axis_0": integers(0),
         "axis_1": integers(1),
@@ -137,15 +143,16 @@ def _constants(model: VadModel) -> dict[str, NDArray[np.generic]]:
         "one_after": integers(0, 0, 0, 0, 0, 1),
         "end": integers(np.iinfo(np.int64).max),
         "last_samples": integers(SHIFT - WINDOW),
-        "last_frames": integers(1 - options.context),
+        "last_frames": integers(-options.before),
     }
 
 
-def _nodes(hidden: int) -> list[onnx.NodeProto]:
+def _nodes(options: VadModelOptions) -> list[onnx.NodeProto]:
     """The graph in the order in which it is computed. Shapes: channels before frames until the recurrent layers,
     which want frames first."""
     node = helper.make_node
     return [
+        *(node("Cast", [f"{name}_16"], [name], to=TensorProto.FLOAT) for name in WIDENED),
         node("Split", ["state", "parts"], ["past", "followed", "heard", "hidden"], axis=0),
         node("Concat", ["past", "audio"], ["sound"], axis=0),
         # Fourier basis: cos(2 pi k n / 320) by its place in one period; the sine is a quarter later.
@@ -185,13 +192,13 @@ def _nodes(hidden: int) -> list[onnx.NodeProto]:
         # The network.
         node("Reshape", ["heard", "as_heard"], ["before"]),
         node("Concat", ["before", "features"], ["context"], axis=2),
-        node("Conv", ["context", "convolution", "convolution_bias"], ["convolved"]),
+        node("Conv", ["context", "convolution", "convolution_bias"], ["convolved"], strides=[options.stride]),
         node("Relu", ["convolved"], ["rectified"]),
         node("Transpose", ["rectified"], ["frames_first"], perm=[2, 0, 1]),
         node("Reshape", ["hidden", "as_hidden"], ["begin"]),
         node(
             "GRU", ["frames_first", "gates", "gates_again", "gates_bias", "", "begin"], ["states", "last"],
-            hidden_size=hidden, linear_before_reset=1,
+            hidden_size=options.hidden, linear_before_reset=1,
         ),
         node("MatMul", ["states", "output"], ["product"]),
         node("Add", ["product", "output_bias"], ["logit"]),

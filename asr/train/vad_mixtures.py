@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr.train.augment import reverberate, telephone, tilt
+from asr.train.augment import change_speed, reverberate, telephone, tilt
 from asr.train.corpus import Entry
 from asr.train.noises import FEWEST_VOICES, NOISES, babble
 from asr.train.vad_labels import FRAME
@@ -55,7 +55,9 @@ class MixtureOptions:
     reverb_t60_s: tuple[float, float] = (0.1, 0.7)
     noiseless: float = 0.12
     second_noise: float = 0.3
-    recorded: float = 0.5  # of noises
+    recorded: float = 0.6  # of noises
+    respeed: float = 0.6  # of recorded noises: slower and lower, or faster and higher
+    respeed_range: tuple[float, float] = (0.6, 1.6)
     babble: float = 0.1  # of the others
     snr_db: tuple[float, float] = (-5.0, 30.0)
     babble_snr_db: tuple[float, float] = (5.0, 30.0)  # louder babble cannot be told from speech
@@ -149,6 +151,8 @@ def _noise(material: Material, options: MixtureOptions, rng: Generator) -> Sampl
     if rng.random() < options.recorded:
         sound = material.noises[int(rng.integers(len(material.noises)))]
         noise = np.resize(np.roll(sound, -int(rng.integers(len(sound)))), length).astype(np.float32)
+        if rng.random() < options.respeed:
+            noise = np.resize(change_speed(noise, rng.uniform(*options.respeed_range)), length)
     elif rng.random() < options.babble:
         voices = rng.choice(len(material.speech), size=int(rng.integers(FEWEST_VOICES, 9)), replace=False)
         noise = babble([material.speech[int(v)][0].astype(np.float32) for v in voices], rng, length)

@@ -37,11 +37,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the first is the bundle's default (default int8)",
     )
     parser.add_argument("--corpora", type=Path, nargs="*", default=[], help="what the model was trained on")
+    parser.add_argument(
+        "--blend",
+        nargs=2,
+        metavar=("CHECKPOINT", "SHARE"),
+        help="mix in this share of another checkpoint's weights: of the one that this run began with",
+    )
     parser.add_argument("--checkpoint-fp16", type=Path, help="also write the weights in half precision here")
 
 
 def _run(args: argparse.Namespace) -> int:
-    model = checkpoint.build(checkpoint.load(args.checkpoint))
+    state = checkpoint.load(args.checkpoint)
+    if args.blend:
+        other, share = args.blend
+        state = checkpoint.blend(state, checkpoint.load(Path(other)), float(share))
+    model = checkpoint.build(state)
     decoder = DecoderSettings(
         lexicon=args.lexicon.name,
         lm=None if args.lm is None else args.lm.name,

@@ -28,6 +28,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--real-share", type=float, default=0.65, help="of the audio drawn (default %(default)s)"
     )
     parser.add_argument(
+        "--extra",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FOLDER", "SHARE"),
+        help="a corpus with a share of the audio of its own, before --real-share; may be repeated",
+    )
+    parser.add_argument(
         "--minutes", type=float, required=True, help="time budget; the learning rate ends at 0"
     )
     parser.add_argument("--batch-s", type=float, default=90.0, help="audio per batch (default %(default)s s)")
@@ -38,6 +46,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dropout", type=float, default=0.1, help="channel dropout (default %(default)s)")
     parser.add_argument(
         "--augmentation", type=float, default=1.0, help="strength of the augmentation (default %(default)s)"
+    )
+    parser.add_argument("--noise-share", type=float, help="of clips mixed with noise, whatever the strength")
+    parser.add_argument("--snr-db", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of clips with noise")
+    parser.add_argument(
+        "--long-edge", type=float, default=0.0, help="share of clips with seconds of noise around (default 0)"
+    )
+    parser.add_argument(
+        "--made-noises", type=int, default=0, help="sounds made by code beside those recorded (default 0)"
     )
     parser.add_argument("--checkpoint-every-s", type=float, default=120.0, help="default %(default)s s")
     parser.add_argument("--initial", type=Path, help="checkpoint to start from (fine-tuning)")
@@ -50,6 +66,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
+    augment = replace(AugmentOptions().scaled(args.augmentation), long_edge=args.long_edge)
+    if args.noise_share is not None:
+        augment = replace(augment, noise=args.noise_share)
+    if args.snr_db is not None:
+        augment = replace(augment, snr_db=tuple(args.snr_db))
     options = FitOptions(
         minutes=args.minutes,
         peak_learning_rate=args.peak_learning_rate,
@@ -59,7 +80,7 @@ def _run(args: argparse.Namespace) -> int:
         muon=args.optimiser == "muon",
         seed=args.seed,
         model=replace(SIZES[args.size], dropout=args.dropout),
-        batches=BatchOptions(batch_s=args.batch_s, augment=AugmentOptions().scaled(args.augmentation)),
+        batches=BatchOptions(batch_s=args.batch_s, augment=augment),
     )
     inputs = Inputs(
         real=args.real,
@@ -69,6 +90,8 @@ def _run(args: argparse.Namespace) -> int:
         dictionary=args.dictionary,
         pronunciation_cache=args.folder / "pronunciations.cache",
         real_share=args.real_share,
+        extra=[(Path(folder), float(share)) for folder, share in args.extra],
+        made_noises=args.made_noises,
     )
     train(inputs, options, args.folder, torch.device(args.device), args.initial)
     return DONE

@@ -130,8 +130,9 @@ class _Recording:
     def _hear_all(self, found: Iterator[tuple[int, Samples]]) -> None:
         whole = Span(0, self._statistics.samples)
         for start, samples in found:
-            segment = self._frontend.segment(samples, start - self._silence, whole)
-            before = segment.span.start - segment.first
+            first = start - self._silence  # of the samples found, of which a segment may leave out some
+            segment = self._frontend.segment(samples, first, whole)
+            before = segment.span.start - first
             self._statistics.speech_at(segment.span, samples[before : before + len(segment.span)])
             if self._frontend.is_loud(segment):
                 self._any_loud = True

@@ -30,13 +30,31 @@ class Assembler:
         where nothing else was heard.
         """
         heard = [
-            (hypotheses, self._words(hypotheses, segment)) for segment, hypotheses in readings if hypotheses
+            (hypotheses, self.words(hypotheses, segment)) for segment, hypotheses in readings if hypotheses
         ]
-        kept = [each for each in heard if mean_confidence(each[1]) >= self.calibration.minimum]
-        words = tuple(word for _, segment in kept for word in segment)
-        confidence = self.calibration.text(
-            [word.confidence for _, segment in kept or heard for word in segment]
-        )
+        kept = [hypotheses for hypotheses, words in heard if self.is_sure(words)]
+        return self.joined([words for _, words in heard], clip, reason, _readings(kept))
+
+    def words(self, readings: Sequence[Hypothesis], segment: Segment) -> list[Word]:
+        """The words of a segment's best reading, with their times in the clip and their confidence."""
+        sure = self.calibration.words(readings)
+        return [self._word(*pair, segment) for pair in zip(readings[0].words, sure, strict=True)]
+
+    def is_sure(self, words: Sequence[Word]) -> bool:
+        """Whether a segment's words are sure enough to be told."""
+        return mean_confidence(words) >= self.calibration.minimum
+
+    def joined(
+        self,
+        heard: Sequence[Sequence[Word]],
+        clip: ClipStats,
+        reason: NullReason | None,
+        readings: tuple[Reading, ...] = (),
+    ) -> Transcript:
+        """One transcript of the words of each segment in which something was said. See `__call__`."""
+        kept = [words for words in heard if self.is_sure(words)]
+        words = tuple(word for segment in kept for word in segment)
+        confidence = self.calibration.text([word.confidence for segment in kept or heard for word in segment])
         if reason is None and not words:
             # Where the model found no words at all, the detector had taken some other sound for speech.
             reason = NullReason.LOW_CONFIDENCE if heard else NullReason.NO_SPEECH
@@ -44,13 +62,7 @@ class Assembler:
         if reason is not None:
             return Transcript("", (), confidence, reason, clip, identity, language)
         text = " ".join(word.text for word in words)
-        return Transcript(
-            text, words, confidence, None, clip, identity, language, _readings([each for each, _ in kept])
-        )
-
-    def _words(self, readings: Sequence[Hypothesis], segment: Segment) -> list[Word]:
-        sure = self.calibration.words(readings)
-        return [self._word(*pair, segment) for pair in zip(readings[0].words, sure, strict=True)]
+        return Transcript(text, words, confidence, None, clip, identity, language, readings)
 
     def _word(self, word: HypothesisWord, confidence: float, segment: Segment) -> Word:
         frame, span = self._info.frame_samples, segment.span

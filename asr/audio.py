@@ -13,7 +13,7 @@ Level is left alone: float files may hold values beyond 1.0, and do so here too.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
@@ -73,13 +73,41 @@ def decode(source: bytes | Path | str, limits: AudioLimits = DEFAULT_LIMITS) -> 
     A WAV or FLAC file that holds less than its header states is corrupt; OGG, MP3 and WebM have no such
     statement, so what is there is decoded.
     """
+    return _joined(decode_blocks(source, limits))
+
+
+def decode_blocks(
+    source: bytes | Path | str, limits: AudioLimits = DEFAULT_LIMITS
+) -> Generator[Samples, None, None]:
+    """`decode` in pieces ``(n,)`` of a few seconds, for what is too long to hold: joined, they are the same samples.
+
+    An error is raised where it is met, so what was cut short is known only at its end. Of MP3 and WebM the
+    compressed file is held, of the others nothing. Close the iterator where it is not read to its end.
+    """
     if isinstance(source, bytes):
-        return _decode_stream(io.BytesIO(source), f"clip of {len(source)} bytes", limits)
+        yield from _decode_stream(io.BytesIO(source), f"clip of {len(source)} bytes", limits)
+        return
     with _Unnamed(io.FileIO(source)) as stream:
         if stream.seekable():
-            return _decode_stream(stream, str(source), limits)
+            yield from _decode_stream(stream, str(source), limits)
+            return
         content = stream.read(limits.max_bytes + 1)  # a pipe: as much as it takes to see that it is too much
-    return _decode_stream(io.BytesIO(content), str(source), limits)
+    yield from _decode_stream(io.BytesIO(content), str(source), limits)
+
+
+def kind_of(head: bytes) -> str | None:
+    """The format that the first 64 bytes of a file announce; None if it is none that we read."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "WAV"
+    if head[:4] == b"FORM" and head[8:11] == b"AIF":
+        return "AIFF"
+    for magic, kind in MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    # MPEG frame: 11 bits of sync, then two of version, two of layer (01 = III, 10 = II; 00 would be AAC).
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] >> 1 & 3 in (1, 2):
+        return "MP3"
+    return None
 
 
 def decode_pcm(
@@ -122,7 +150,7 @@ def from_samples(samples: NDArray[Any], sample_rate_hz: int, limits: AudioLimits
     _check_form(sample_rate_hz, frames.shape[1], name, limits)
     _check_duration(len(frames), sample_rate_hz, name, limits)
     blocks = (frames[start : start + BLOCK_FRAMES] for start in range(0, len(frames), BLOCK_FRAMES))
-    return _collect(map(_as_float, blocks), sample_rate_hz, name, limits)
+    return _joined(_at_16_khz(map(_as_float, blocks), sample_rate_hz, name, limits))
 
 
 class _Unnamed(io.BufferedReader):
@@ -131,7 +159,7 @@ class _Unnamed(io.BufferedReader):
     name = ""
 
 
-def _decode_stream(stream: BinaryIO, name: str, limits: AudioLimits) -> Samples:
+def _decode_stream(stream: BinaryIO, name: str, limits: AudioLimits) -> Iterator[Samples]:
     size = stream.seek(0, io.SEEK_END)
     _check_bytes(size, name, limits)
     stream.seek(0)
@@ -146,7 +174,7 @@ def _decode_stream(stream: BinaryIO, name: str, limits: AudioLimits) -> Samples:
     stream.seek(0)
     try:
         with soundfile.SoundFile(stream) as sound:
-            return _read(sound, kind, name, limits)
+            yield from _read(sound, kind, name, limits)
     except soundfile.LibsndfileError as error:
         raise CorruptAudioError(
             f"{name}: starts like {kind} but cannot be decoded: {error.error_string}"
@@ -155,16 +183,9 @@ def _decode_stream(stream: BinaryIO, name: str, limits: AudioLimits) -> Samples:
 
 def _kind(head: bytes, name: str, size: int) -> str:
     """The format that the first bytes announce, or ``UnsupportedAudioError``."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return "WAV"
-    if head[:4] == b"FORM" and head[8:11] == b"AIF":
-        return "AIFF"
-    for magic, kind in MAGIC.items():
-        if head.startswith(magic):
-            return kind
-    # MPEG frame: 11 bits of sync, then two of version, two of layer (01 = III, 10 = II; 00 would be AAC).
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] >> 1 & 3 in (1, 2):
-        return "MP3"
+    kind = kind_of(head)
+    if kind is not None:
+        return kind
     found = "MP4" if head[4:8] == b"ftyp" else f"{size} bytes that start with {head[:8]!r}"
     raise UnsupportedAudioError(
         f"{name}: {found}, not audio that we read (WAV, FLAC, OGG, MP3, WebM with Opus, AIFF, AU, CAF, "
@@ -172,7 +193,7 @@ def _kind(head: bytes, name: str, size: int) -> str:
     )
 
 
-def _read(sound: Any, kind: str, name: str, limits: AudioLimits) -> Samples:
+def _read(sound: Any, kind: str, name: str, limits: AudioLimits) -> Iterator[Samples]:
     stated = sound.frames
     _check_form(sound.samplerate, sound.channels, name, limits)
     _check_duration(stated, sound.samplerate, name, limits)
@@ -186,20 +207,18 @@ def _read(sound: Any, kind: str, name: str, limits: AudioLimits) -> Samples:
             decoded += len(block)
             yield block
 
-    samples = _collect(blocks(), sound.samplerate, name, limits)
+    yield from _at_16_khz(blocks(), sound.samplerate, name, limits)
     if kind in STREAMED and decoded == 0:
         raise CorruptAudioError(f"{name}: {kind} headers without any audio behind them; record it again")
     if kind not in STREAMED and decoded < stated:
         raise CorruptAudioError(
             f"{name}: the {kind} header states {stated} frames, {decoded} could be decoded; copy it again"
         )
-    return samples
 
 
-def _collect(blocks: Iterable[Samples], rate_hz: int, name: str, limits: AudioLimits) -> Samples:
-    """Blocks ``(frames, channels)`` at ``rate_hz`` -> one array ``(n,)`` at 16 kHz."""
+def _at_16_khz(blocks: Iterable[Samples], rate_hz: int, name: str, limits: AudioLimits) -> Iterator[Samples]:
+    """Blocks ``(frames, channels)`` at ``rate_hz`` -> blocks ``(n,)`` at 16 kHz."""
     resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-    parts = [np.zeros(0, np.float32)]
     frames = 0
     for block in blocks:
         mono = _mono(block)
@@ -212,10 +231,13 @@ def _collect(blocks: Iterable[Samples], rate_hz: int, name: str, limits: AudioLi
             )
         frames += len(mono)
         _check_duration(frames, rate_hz, name, limits)
-        parts.append(mono if rate_hz == SAMPLE_RATE_HZ else resampler.resample_chunk(mono))
+        yield mono if rate_hz == SAMPLE_RATE_HZ else resampler.resample_chunk(mono)
     if rate_hz != SAMPLE_RATE_HZ:
-        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts)
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _joined(blocks: Iterable[Samples]) -> Samples:
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 def _mono(block: Samples) -> Samples:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from asr.commands import bench, catalog, doctor, evaluate, models, transcribe
+from asr.commands import batch, bench, catalog, doctor, evaluate, models, transcribe
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command, version
 from asr.errors import AsrError
 
@@ -26,6 +26,7 @@ BROKEN_PIPE = 141
 
 COMMANDS = (
     transcribe.COMMAND,
+    batch.COMMAND,
     evaluate.COMMAND,
     bench.COMMAND,
     models.COMMAND,

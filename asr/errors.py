@@ -11,7 +11,8 @@
     │   └── CatalogDigestError               a file differs from its recorded SHA-256
     ├── DeviceError (RuntimeError)       the execution provider asked for is absent
     ├── MissingPackageError (ImportError) an optional package is needed and not installed
-    └── OptionError (ValueError)         an option's value makes no sense
+    ├── OptionError (ValueError)         an option's value makes no sense
+    └── WorkerError (RuntimeError)       a process of a batch died
 
 Each also inherits the builtin that callers would expect, so ``except ValueError`` works as well.
 A message names the value seen, what was expected, and what to do.
@@ -66,3 +67,7 @@ class MissingPackageError(AsrError, ImportError):
 
 class OptionError(AsrError, ValueError):
     """An option's value is out of range or contradicts another."""
+
+
+class WorkerError(AsrError, RuntimeError):
+    """A process of a batch died: at a clip, twice, or before it had loaded the model."""

@@ -8,6 +8,7 @@ Levels are dBFS: 0 dB is the RMS of a full-scale square wave.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -47,10 +48,57 @@ def active_speech_level(samples: Samples) -> float:
         return rms_dbfs(samples)
     rectified = np.abs(samples[: blocks * SAMPLES_PER_MS]).reshape(blocks, SAMPLES_PER_MS).mean(axis=1)
     held = _held(np.convolve(rectified, _envelope_response())[:blocks])
+    return _at_margin(energy, lambda bit: int(np.count_nonzero(held >= 2.0**-bit)))
+
+
+class LevelMeter:
+    """`active_speech_level` of samples that come in pieces and are not kept, within rounding of the whole's."""
+
+    def __init__(self) -> None:
+        self._pending: Samples = np.zeros(0, np.float32)  # less than a block
+        self._rectified = np.zeros(len(_envelope_response()) - 1)  # means of the last blocks, oldest first
+        self._envelope = np.zeros(HANGOVER_MS)  # of the last blocks: what a value to come may be held at
+        self._energy = 0.0
+        self._samples = 0
+        self._active = np.zeros(THRESHOLD_BITS + 1, np.int64)  # blocks that reach 2**-bit
+
+    def push(self, samples: Samples) -> None:
+        """Take the next samples (float32, ``(n,)``)."""
+        self._energy += float(np.sum(np.square(samples, dtype=np.float64)))
+        self._samples += len(samples)
+        pending = np.concatenate([self._pending, samples])
+        blocks = len(pending) // SAMPLES_PER_MS
+        whole = blocks * SAMPLES_PER_MS
+        self._pending = pending[whole:]
+        if blocks == 0:
+            return
+        rectified = np.abs(pending[:whole]).reshape(blocks, SAMPLES_PER_MS).mean(axis=1)
+        before = np.concatenate([self._rectified, rectified])
+        envelope = np.concatenate(
+            [self._envelope, np.convolve(before, _envelope_response(), mode="valid")[-blocks:]]
+        )
+        held = _held(envelope)[HANGOVER_MS:]
+        self._rectified, self._envelope = before[blocks:], envelope[blocks:]
+        self._active += [int(np.count_nonzero(held >= 2.0**-bit)) for bit in range(THRESHOLD_BITS + 1)]
+
+    def level_dbfs(self) -> float:
+        """Active speech level of all that was pushed; ``SILENCE_DBFS`` where nothing reaches any threshold."""
+        if self._energy == 0.0:
+            return SILENCE_DBFS
+        if self._samples < SAMPLES_PER_MS:
+            return _decibels(self._energy / self._samples)
+        return _at_margin(self._energy, lambda bit: int(self._active[bit]))
+
+
+def _at_margin(energy: float, active_at: Callable[[int], int]) -> float:
+    """P.56's interpolation: the level at which it lies ``MARGIN_DB`` above the threshold that it was measured with.
+
+    ``energy`` is the sum of squares; ``active_at`` says how many blocks of 1 ms reach 2**-bit.
+    """
     previous: tuple[float, float] | None = None  # (level, margin) at the next lower threshold
     for bit in range(THRESHOLD_BITS, 0, -1):
         threshold = 2.0**-bit
-        active = int(np.count_nonzero(held >= threshold))  # blocks
+        active = active_at(bit)
         if active == 0:
             break
         level = _decibels(energy / (active * SAMPLES_PER_MS))

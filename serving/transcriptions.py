@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
-from asr.commands.formats import srt, txt, vtt
+from asr.formats import srt, txt, vtt
 from asr.transcript import Transcript
 from monitoring.record import Transport
 from serving import clips

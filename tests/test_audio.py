@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr.audio import BLOCK_FRAMES, Samples, decode, decode_pcm, from_samples
+from asr.audio import BLOCK_FRAMES, Samples, decode, decode_blocks, decode_pcm, from_samples, kind_of
 
 
 def tone(duration_s: float = 0.5, rate_hz: int = 16_000, level: float = 0.25) -> Samples:
@@ -81,6 +81,25 @@ def test_content_decides_not_the_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 48_000])
+def test_blocks_are_the_whole(rate_hz: int, tmp_path: Path) -> None:
+    """Pieces of a long clip, joined, are the samples of `decode`, and none is longer than some seconds."""
+    path = tmp_path / "long.flac"
+    path.write_bytes(encoded(tone(40.0, rate_hz), rate_hz, "FLAC"))
+    blocks = list(decode_blocks(path))
+    assert len(blocks) > 5
+    assert max(map(len, blocks)) <= 2 * BLOCK_FRAMES + 1000
+    np.testing.assert_array_equal(np.concatenate(blocks), decode(path))
+
+
+def test_the_first_bytes_tell_the_format() -> None:
+    """Of audio that we read, and of nothing else."""
+    assert kind_of(encoded(tone())[:64]) == "WAV"
+    assert kind_of(encoded(tone(), format="FLAC")[:64]) == "FLAC"
+    assert kind_of(b"this is a text about audio") is None
+    assert kind_of(b"") is None
+
+
 def test_pipe_is_read(tmp_path: Path) -> None:
     """A named pipe, which cannot seek, is decoded like a file."""
     pipe = tmp_path / "pipe"

@@ -11,7 +11,7 @@ import pytest
 from asr.cli import COMMANDS, guarded, main
 from asr.errors import BundleError, DeviceError, OptionError
 
-VERBS = ["transcribe", "evaluate", "bench", "models", "catalog", "doctor"]
+VERBS = ["transcribe", "batch", "evaluate", "bench", "models", "catalog", "doctor"]
 
 
 def installed(folder: Path, module: str) -> None:

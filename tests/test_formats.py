@@ -1,4 +1,4 @@
-"""``asr.commands.formats`` and ``cues``: exact files of small transcripts."""
+"""``asr.formats`` and ``cues``: exact files of small transcripts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.commands.cues import MAX_CHARACTERS, MAX_DURATION, cues
-from asr.commands.formats import ALL, json_text, jsonl, render, row, srt, tsv, txt, vtt
+from asr.cues import MAX_CHARACTERS, MAX_DURATION, cues
 from asr.errors import CorruptAudioError
+from asr.formats import ALL, json_text, jsonl, render, row, srt, tsv, txt, vtt
 from asr.transcript import ClipStats, NullReason, Span, Transcript, Word
 
 CLIP = ClipStats(2.0, -26.5, 0.5, 40.0, 0.0, 0.75, 0.25, 0.25)

@@ -11,7 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asr import loudness
-from asr.loudness import SILENCE_DBFS, active_speech_level, apply_gain, clipped_ratio, dither, rms_dbfs
+from asr.loudness import (
+    SILENCE_DBFS,
+    LevelMeter,
+    active_speech_level,
+    apply_gain,
+    clipped_ratio,
+    dither,
+    rms_dbfs,
+)
 
 RATE = 16_000
 
@@ -139,3 +147,15 @@ def test_no_clip_can_change_the_noise_of_another() -> None:
     """What `dither` returns is the caller's own."""
     dither(np.zeros(100, dtype=np.float32))[:] = 1.0
     assert rms_dbfs(dither(np.zeros(100, dtype=np.float32))) == pytest.approx(-75.0, abs=1.0)
+
+
+@given(st.lists(st.integers(0, 9000), max_size=6), st.integers(0, 40_000))
+def test_a_level_in_pieces_is_that_of_the_whole(cuts: list[int], length: int) -> None:
+    """Wherever speech with pauses is cut, the meter has the active level of the whole."""
+    rng = np.random.default_rng(length)
+    loudness_of_second = np.repeat(rng.choice([0.0, 0.001, 0.1], 5), 8000)[:length]
+    samples = (rng.standard_normal(length) * loudness_of_second).astype(np.float32)
+    meter = LevelMeter()
+    for piece in np.split(samples, np.minimum(np.cumsum(cuts), length).astype(int)):
+        meter.push(piece)
+    assert meter.level_dbfs() == pytest.approx(active_speech_level(samples), abs=1e-9)

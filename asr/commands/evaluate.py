@@ -15,11 +15,11 @@ from pathlib import Path
 
 from asr import labels
 from asr.commands.command import DONE, SOME_FAILED, Command
-from asr.commands.formats import jsonl
 from asr.commands.pipeline_options import add_pipeline_arguments, load_transcriber
 from asr.commands.progress import progress, say
 from asr.errors import OptionError
 from asr.evaluate import Evaluation, Judgement, Score, Transcribe, judge, summarise
+from asr.formats import jsonl
 from asr.manifest import Reference, read_manifest
 from asr.report import page
 from asr.report.analysis import Analysis, Wanted, analyse

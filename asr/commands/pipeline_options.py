@@ -79,26 +79,30 @@ def _hotwords(text: str) -> Hotwords:
 
 def load_transcriber(args: Namespace) -> Transcriber:
     """The transcriber that the arguments ask for. Raises what `Transcriber.load` raises, and OptionError."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        transcriber = Transcriber.load(**chosen(args))
+    for warning in caught:  # a person needs the message, not the line of code
+        say(f"warning: {warning.message}")
+    return transcriber
+
+
+def chosen(args: Namespace) -> dict[str, Any]:
+    """What `Transcriber.load` takes. Raises BundleError for a model that is not there, and OptionError."""
     info = bundle.read(bundle.find(args.model))
     given = _given(args, tuple(field.name for field in fields(VadOptions)))
     frontend = replace(
         info.frontend, vad_options=replace(info.frontend.vad_options, **given), **_given(args, ("vad",))
     )
-    decoder = replace(info.decoder.options, **_given(args, ("beam_size",)))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        transcriber = Transcriber.load(
-            args.model,
-            precision=args.precision,
-            device=args.device,
-            threads=args.threads,
-            frontend=frontend,
-            decoder=decoder,
-            catalog=getattr(args, "catalog", None),
-        )
-    for warning in caught:  # a person needs the message, not the line of code
-        say(f"warning: {warning.message}")
-    return transcriber
+    return {
+        "model": args.model,
+        "precision": args.precision,
+        "device": args.device,
+        "threads": args.threads,
+        "frontend": frontend,
+        "decoder": replace(info.decoder.options, **_given(args, ("beam_size",))),
+        "catalog": getattr(args, "catalog", None),
+    }
 
 
 def _given(args: Namespace, names: tuple[str, ...]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from asr.audio import DEFAULT_LIMITS
 from asr.commands.command import DONE, SOME_FAILED, Command
-from asr.commands.formats import ALL, CUE_WRITERS, FORMATS, json_text, render, row
 from asr.commands.pipeline_options import (
     add_hotwords_argument,
     add_pipeline_arguments,
@@ -23,6 +22,7 @@ from asr.commands.pipeline_options import (
 )
 from asr.commands.progress import progress, say
 from asr.errors import AudioError, OptionError
+from asr.formats import ALL, CUE_WRITERS, FORMATS, json_text, render, row
 from asr.transcript import Transcript
 
 STDIN = "-"

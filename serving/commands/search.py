@@ -16,7 +16,6 @@ from typing import Any
 from asr import bundle
 from asr.catalog import DEFAULT_WEIGHT, check_weight
 from asr.commands.command import DONE, SOME_FAILED, Command
-from asr.commands.formats import json_text, jsonl
 from asr.commands.pipeline_options import (
     add_hotwords_argument,
     add_model_arguments,
@@ -26,6 +25,7 @@ from asr.commands.pipeline_options import (
 from asr.commands.progress import progress, say
 from asr.commands.transcribe import NULL_MESSAGES, Transcribe, attempt
 from asr.errors import OptionError
+from asr.formats import json_text, jsonl
 from asr.pronounce import pronouncer
 from asr.transcript import Reading, Transcript
 from serving import catalogs, decoder_catalogs

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from asr.commands.cues import PAUSE
+from asr.cues import PAUSE
 from asr.transcript import NullReason, Transcript, Word, seconds
 from serving.openai import languages
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from asr.commands.cues import cues
+from asr.cues import cues
 from asr.transcript import SAMPLES_PER_MS, Transcript
 
 MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S = 3_600_000, 60_000, 1_000

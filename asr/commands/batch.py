@@ -1,0 +1,147 @@
+"""``voicesearch batch INPUT OUTPUT``: many clips, over all cores, in a folder that keeps what is done.
+
+The same command again goes on where it was interrupted, and does again what has changed since.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from asr.batch import inputs, job, outputs, shards
+from asr.batch.inputs import Input
+from asr.batch.pipeline import DAY_S, Pipeline
+from asr.batch.plan import Counts
+from asr.batch.shards import Line
+from asr.commands.command import DONE, SOME_FAILED, Command, version
+from asr.commands.pipeline_options import add_hotwords_argument, add_pipeline_arguments, chosen
+from asr.commands.progress import say
+from asr.formats import ALL
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What to hear, where to, and the pipeline."""
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        help="a folder, a glob in quotes, a manifest (JSON lines with audio) or a Parquet file",
+    )
+    parser.add_argument(
+        "output", metavar="OUTPUT", type=Path, help="a folder: new, or of the same job before"
+    )
+    parser.add_argument(
+        "-f",
+        "--output_format",
+        "--output-format",
+        dest="formats",
+        action="append",
+        default=[],
+        choices=(*outputs.FORMATS, "all"),
+        help="besides the shards; may be repeated. jsonl, parquet: one file of all rows; the others: a file per clip; "
+        f"all is {', '.join(ALL)}",
+    )
+    parser.add_argument("--word-timestamps", action="store_true", help="srt, vtt, tsv: one cue a word")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    parser.add_argument("--column", help="of a Parquet file, with the paths (default: audio or path)")
+    parser.add_argument(
+        "--checksum",
+        action="store_true",
+        help="tell changed files by their SHA-256, not their time of change",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="give up the rows of OUTPUT where they are of another model, other options or none of these clips",
+    )
+    parser.add_argument(
+        "--shard-size", type=int, default=shards.CLIPS, metavar="CLIPS", help="at most (default %(default)s)"
+    )
+    parser.add_argument(
+        "--max-duration",
+        type=float,
+        default=DAY_S,
+        metavar="SECONDS",
+        help="longer files become error rows (default %(default)g: a day)",
+    )
+    add_hotwords_argument(parser)
+    add_pipeline_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Do what is left to do; the exit code says whether all clips could be read."""
+    pipeline = Pipeline(**chosen(args), hotwords=args.hotwords, max_duration_s=args.max_duration)
+    formats = {name for asked in args.formats for name in (ALL if asked == "all" else (asked,))}
+    wanted = job.Job(
+        source=inputs.find(args.input, args.output, args.column, checksum=args.checksum),
+        output=args.output,
+        pipeline=pipeline,
+        version=version(),
+        formats=tuple(name for name in outputs.FORMATS if name in formats),
+        per_word=args.word_timestamps,
+        shard_clips=args.shard_size,
+        force=args.force,
+    )
+    if args.workers is not None:
+        wanted = replace(wanted, workers=args.workers)
+    with Bar() as bar:
+        totals = job.run(wanted, bar)
+    failed = f"{totals.failed:,} failed" if totals.failed else "none failed"
+    rows = args.output / shards.FOLDER
+    say(f"{totals.clips:,} clips, {totals.audio_s / 3600:.2f} h of audio, {failed}; rows in {rows}")
+    return SOME_FAILED if totals.failed else DONE
+
+
+class Bar:
+    """Progress on stderr, if it is a terminal; names of clips that fail in any case."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._audio_s = 0.0
+        self._errors = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def say(self, message: str) -> None:
+        """Above the bar."""
+        say(message)
+
+    def planned(self, counts: Counts, todo_bytes: int) -> None:
+        """What there is to do."""
+        say(str(counts))
+        if sys.stderr.isatty() and todo_bytes:
+            # By bytes: what a clip takes goes with its length, which nobody knows before it is read.
+            self._bar = tqdm(
+                total=todo_bytes,
+                file=sys.stderr,
+                bar_format="{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}]",
+            )
+            self._began = time.monotonic()
+
+    def heard(self, clip: Input, line: Line) -> None:
+        """One clip more."""
+        self._audio_s += line.duration_s
+        if line.error is not None:
+            self._errors += 1
+            say(f"{clip.audio}: {line.error}: {json.loads(line.row)['error']['message']}")
+        if self._bar is not None:
+            speed = self._audio_s / max(time.monotonic() - self._began, 1e-3)
+            self._bar.set_description_str(
+                f"{self._audio_s / 3600:.2f} h of audio, {speed:.0f}x real time, {self._errors} errors",
+                refresh=False,
+            )
+            self._bar.update(clip.size or 0)
+
+
+COMMAND = Command("batch", "thousands of clips, interrupted and resumed", add_arguments, run)

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     catalog_weight: float = Field(0.5, gt=0.0, lt=1.0)
 
     # Of the queue and the inference. What is expected to take longer is refused at once.
-    latency_budget_ms: int = Field(300, ge=20, le=60_000)
+    latency_budget_ms: int = Field(150, ge=20, le=60_000)
     max_clip_s: float = Field(60.0, gt=0.0, le=3_600.0)
     max_upload_bytes: int = Field(25 << 20, ge=1_024)  # OpenAI's limit
     upload_timeout_s: float = Field(30.0, gt=0.0)

@@ -39,7 +39,7 @@ FLAGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("state", {"dest": "state_folder", "type": Path, "metavar": "FOLDER",
                "help": "where the event store is kept (default: voicesearch in the user's state folder)"}),
     ("store", {"metavar": "URL", "help": "event store elsewhere, such as postgresql://..."}),
-    ("latency-budget-ms", {"type": int, "help": "what would take longer is refused at once (default 300)"}),
+    ("latency-budget-ms", {"type": int, "help": "what would take longer is refused at once (default 150)"}),
     ("max-clip-s", {"type": float, "help": "longest clip (default 60)"}),
     ("log-format", {"choices": ("auto", "json", "console"), "help": "default: console on a terminal"}),
 )  # fmt: skip

@@ -1,4 +1,7 @@
-"""What a stream's audio costs its key: charged while it comes in, in the steps that the rates are made of."""
+"""What a stream's audio costs its key: charged while it comes in, in the steps that the rates are made of.
+
+Without keys nothing is charged, as nowhere in the service: everybody would share one purse.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ class Meter:
                 f"{self.total_s:.1f} s of audio; a stream may have {self._limit_s:g} s. Connect again.",
                 code="stream_too_long",
             )
-        if self._owed_s >= self._rates.limit.minimum_s:
+        if self._key_id is not None and self._owed_s >= self._rates.limit.minimum_s:
             owed, self._owed_s = self._owed_s, 0.0
             self._rates.charge(self._key_id, owed)
 
     def settle(self) -> None:
         """The stream has ended: charge what is left. A key that has too little left has used it up."""
-        if self._owed_s > 0.0:
+        if self._key_id is not None and self._owed_s > 0.0:
             with suppress(RateLimitedError):
                 self._rates.charge(self._key_id, self._owed_s)
             self._owed_s = 0.0

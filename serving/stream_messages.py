@@ -16,10 +16,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asr.errors import OptionError
-from asr.hotwords import Hotwords
 from asr.stream import EndpointOptions, Partial, SpeechStarted, SpeechStopped
 from asr.transcript import SAMPLES_PER_MS, Transcript, seconds
 from serving.errors import InvalidParameterError
+from serving.hotwords import limited
 from serving.jobs import Hearing
 from serving.pcm import MAX_RATE_HZ, MIN_RATE_HZ, PcmFormat
 from serving.problems import problem
@@ -61,7 +61,7 @@ class StreamConfig(_Strict):
     @property
     def hearing(self) -> Hearing:
         """How it is heard. Raises OptionError for a hotword without a letter, or too many."""
-        return Hearing(self.catalog, Hotwords(self.hotwords) if self.hotwords else None)
+        return Hearing(self.catalog, limited(self.hotwords) if self.hotwords else None)
 
     @property
     def rules(self) -> EndpointOptions:
@@ -129,7 +129,10 @@ def _unknown(names: list[str], expected: str) -> InvalidParameterError:
     shown = ", ".join(json.dumps(name[:40]) for name in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return InvalidParameterError(
-        f"unknown: {shown}{more}; {expected}", param=names[0][:40], code="unknown_parameter"
+        # As JSON writes it: a key may be half of a surrogate pair, which no message could hold.
+        f"unknown: {shown}{more}; {expected}",
+        param=json.dumps(names[0][:40])[1:-1],
+        code="unknown_parameter",
     )
 
 

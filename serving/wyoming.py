@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Conversation(AsyncEventHandler):
         self._hearing = Hearing()
         self._command: _Command | None = None
         self._closing = asyncio.Event()
+        self._ends = time.monotonic() + services.settings.max_stream_s
 
     async def run(self) -> None:
         """Answer events until the client goes, is silent for too long, or breaks a limit."""
@@ -113,7 +115,12 @@ class Conversation(AsyncEventHandler):
         reading = asyncio.create_task(self._events.read())
         closing = asyncio.create_task(self._closing.wait())
         try:
-            idle_s = self._services.settings.stream_idle_s
+            idle_s = min(self._services.settings.stream_idle_s, self._ends - time.monotonic())
+            if idle_s <= 0.0:
+                raise SlowUploadError(
+                    f"A connection may last {self._services.settings.max_stream_s:g} s; connect again.",
+                    code="stream_too_long",
+                )
             done, _ = await asyncio.wait(
                 {reading, closing}, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED
             )
@@ -145,7 +152,6 @@ class Conversation(AsyncEventHandler):
             )
         form = PcmFormat(*(_whole(event, name) for name in ("rate", "width", "channels")))
         services = self._services
-        services.rates.admit(None)
         ledger = services.unnamed_ledger(Transport.WYOMING, secrets.token_hex(16))
         ledger.fields_missing = ("session",)
         self._command = _Command(ledger, form, PcmReader(form), [])
@@ -156,6 +162,8 @@ class Conversation(AsyncEventHandler):
         if _whole(event, "rate") != command.form.rate_hz:
             raise InvalidParameterError("the sample rate changed within a command", code="invalid_event")
         audio = event.payload or b""
+        if not audio:  # it would cost nothing, and a place in a list
+            return
         command.ledger.bytes_received += len(audio)
         command.audio_s += command.form.seconds(len(audio))
         limit_s = self._services.settings.max_clip_s
@@ -171,7 +179,6 @@ class Conversation(AsyncEventHandler):
         if self._command is None:
             raise InvalidParameterError("audio-stop without audio before it", code="invalid_event")
         command = self._command
-        self._services.rates.charge(None, command.audio_s)
         samples = np.concatenate([*command.parts, command.pcm.finish()])
         transcript = command.ledger.heard(await self._services.engine.transcribe(samples, self._hearing))
         await self.write_event(Transcript(transcript.text, language=transcript.language).event())
@@ -218,7 +225,14 @@ class Listener(AsyncTcpServer):
 
 def check_exposure(settings: Settings) -> None:
     """Raise ExposureError where anybody in the network could have the server listen, and nobody said so."""
-    if settings.wyoming_port is None or settings.insecure or is_loopback(settings.host):
+    if settings.wyoming_port is None or settings.insecure:
+        return
+    if settings.keys is not None:
+        raise ExposureError(
+            "Wyoming knows no API keys, and this server asks for them: leave --wyoming-port out, or say --insecure to "
+            "let whoever reaches that port speak without one"
+        )
+    if is_loopback(settings.host):
         return
     raise ExposureError(
         f"Wyoming knows no API keys, and {settings.host or 'every address'} can be reached from other machines: bind "

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from asr.hotwords import MAX_PHRASE_WORDS, MAX_PHRASES, Hotwords
 from asr.wer import normalise
 from serving.errors import InvalidParameterError
+from serving.hotwords import MAX_LETTERS, MAX_WORD_LETTERS
 from serving.openai.form import quoted
 
 PHRASE_WORDS = 4
-# A word outside the lexicon takes up to 1.7 ms a letter to be pronounced, and a worker's time is everybody's.
-MAX_LETTERS = 2_000
-MAX_WORD_LETTERS = 40
 BOUNDARY = re.compile(r"[,;:\n\r\t()\[\]\"“”]+|[.?!]+(?=\s|$)|\s[-–—]+\s")
 
 

@@ -206,10 +206,9 @@ def test_memory_is_bounded(speech: NDArray[np.float32]) -> None:
     narrow = Sandbox(memory_bytes=24 << 20)
     minute = encoded("mov", "pcm_s16le", 96_000, np.zeros(60 * 16_000, np.float32))
     generous = AudioLimits(max_duration_s=100.0)
+    # 60 s * 96 kHz * 4 bytes = 23 MB, and as much again to join the blocks.
     with pytest.raises(CorruptAudioError):
-        narrow.decode(
-            minute, generous
-        )  # 60 s * 96 kHz * 4 bytes = 23 MB, and as much again to join the blocks
+        narrow.decode(minute, generous)
     assert len(narrow.decode(encoded("mov", "pcm_s16le", 16_000, speech), generous)) == len(speech)
     narrow.close()
 

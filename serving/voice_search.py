@@ -198,7 +198,8 @@ def _count(upload: Upload) -> int:
     text = upload.value("k")
     if text is None:
         return DEFAULT_RESULTS
-    if not text.isdecimal() or not 1 <= int(text[:4]) <= MOST_RESULTS:
+    # Few digits before any number is made of them: Python refuses to make one of thousands.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= MOST_RESULTS):
         raise InvalidParameterError(f"k must be a whole number from 1 to {MOST_RESULTS}", param="k")
     return int(text)
 

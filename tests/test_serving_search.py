@@ -98,7 +98,10 @@ def test_a_bad_query_names_its_parameter(server: Running, body: dict[str, Any], 
     assert server.record(answer.headers["x-request-id"]).status == 400
 
 
-@pytest.mark.parametrize("count", ["0", "51", "-1", "many", "1e3", ""])
+@pytest.mark.parametrize(
+    "count",
+    ["0", "51", "-1", "many", "1e3", "", "0050999", "\u0665", pytest.param("0001" + "9" * 5000, id="long")],
+)
 def test_a_bad_count_of_results_is_refused(server: Running, count: str) -> None:
     """``k`` of a form is a number from 1 to 50."""
     answer = httpx.post(
@@ -138,6 +141,9 @@ def test_two_clients_may_choose_the_same_event_id(server: Running) -> None:
         ({"type": "hover"}, 400, "type"),
         ({"type": "redo", "at": "2999-01-01T00:00:00Z"}, 400, "at"),
         ({"type": "redo", "at": "yesterday"}, 400, "at"),
+        ({"type": "redo", "at": "1970-01-01T00:00:00Z"}, 400, "at"),
+        ({"type": "redo", "at": "0001-01-01T00:00:00+14:00"}, 400, "at"),  # before the first year in UTC
+        ({"type": "redo", "at": "9999-12-31T23:59:59-14:00"}, 400, "at"),  # after the last one
         ({"type": "redo", "event_id": "no spaces"}, 400, "event_id"),
         ({"type": "redo", "query_id": "q_nobody"}, 404, "query_id"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from serving_app import Running, wait_for
 
 from monitoring.record import Event, EventType, Outcome, Transport
 from serving.keys import KeyStore, Scope
+from serving.startup import WAITING_SEARCHES
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
@@ -180,6 +183,57 @@ def test_queries_belong_to_their_key(start_server: Callable[..., Running], tmp_p
     assert refused.json() == never.json()
     assert event(server, **dismissed, headers=bearer(blind)).status_code == 403
     assert event(server, **dismissed, headers=bearer(owner)).json()["new"] is True
+
+
+def test_a_typed_query_costs_as_much_as_the_shortest_clip(
+    start_server: Callable[..., Running], tmp_path: Path
+) -> None:
+    """A key that has spent what it has is told so, and when to come back."""
+    store = KeyStore(tmp_path / "keys.db")
+    secret = store.create("a", frozenset({Scope.SEARCH}), None).secret
+    server = start_server(keys=store.path, audio_s_per_minute=0.01)  # one second at first, then none for long
+    url, key = f"{server.base_url}/v1/search/text", {"Authorization": f"Bearer {secret}"}
+    assert httpx.post(url, json={"query": "emma"}, headers=key, timeout=60).status_code == 200
+    refused = httpx.post(url, json={"query": "emma"}, headers=key, timeout=60)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_a_clip_that_cannot_be_decoded_costs_as_much_as_the_shortest(
+    start_server: Callable[..., Running], tmp_path: Path
+) -> None:
+    """Refusing it took work, too: a key may not have that done for ever."""
+    store = KeyStore(tmp_path / "keys.db")
+    secret = store.create("a", frozenset({Scope.SEARCH}), None).secret
+    server = start_server(keys=store.path, audio_s_per_minute=0.01)
+
+    def spoil() -> httpx.Response:
+        return httpx.post(
+            f"{server.base_url}/v1/search",
+            files={"file": b"RIFF\x04\x00\x00\x00WAVE"},
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=60,
+        )
+
+    assert [spoil().status_code for _ in range(2)] == [422, 429]
+
+
+def test_queries_that_too_many_wait_before_are_refused(server: Running) -> None:
+    """503 at once, with Retry-After; and once the others are through, an answer again."""
+    services = server.app.state.services
+    gate = threading.Event()
+    others = [
+        asyncio.run_coroutine_threadsafe(services.searches.run(gate.wait), services.engine.loop)
+        for _ in range(services.settings.workers + WAITING_SEARCHES)
+    ]
+    try:
+        refused = typed(server, "emma")
+    finally:
+        gate.set()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) > 0
+    assert all(other.result(60) for other in others)
+    assert typed(server, "emma").status_code == 200
 
 
 def test_a_server_without_a_catalogue_says_so(start_server: Callable[..., Running]) -> None:

@@ -163,19 +163,21 @@ class Load:
             with suppress(OSError):  # the answer may have come before the server hung up
                 await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
-            lines = head.decode("latin-1").lower().split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
-            await reader.readexactly(int(headers.get("content-length", "0")))
         except asyncio.IncompleteReadError as error:
             writer.close()
-            if (
-                not error.partial and not error.expected
-            ):  # of the head: how much of that was expected is unknown
-                raise _UnansweredError from None
-            return DROPPED, False
+            if error.partial:
+                return DROPPED, False
+            raise _UnansweredError from None
         except OSError:
             writer.close()
             raise _UnansweredError from None
+        lines = head.decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        try:
+            await reader.readexactly(int(headers.get("content-length", "0")))
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+            return DROPPED, False
         if headers.get("connection") == "close":
             writer.close()
         else:

@@ -43,7 +43,7 @@ async def start(
     try:
         index = await asyncio.to_thread(_index, settings, folder)
     except BaseException:
-        starting.cancel()  # it ends its processes itself, or has put that on the stack
+        # Not cancelled: a process that a thread is about to start would be nobody's. It is on the stack afterwards.
         await asyncio.gather(starting, return_exceptions=True)
         raise
     if index is not None:

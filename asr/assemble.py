@@ -10,9 +10,8 @@ from asr.decode import Hypothesis, HypothesisWord
 from asr.frontend import Segment
 from asr.transcript import ClipStats, NullReason, Reading, Span, Transcript, Word
 
-Readings = Sequence[
-    tuple[Segment, list[Hypothesis]]
-]  # of each segment, best first; none where nothing was said
+# Of each segment, best first; none where nothing was said.
+Readings = Sequence[tuple[Segment, list[Hypothesis]]]
 
 
 class Assembler:

@@ -68,9 +68,8 @@ _TITLE, _ARTICLE = "title", "a"
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 _SENTENCES = 200_000  # drawn for the model; fewer where there are not as many
-_MEAN_COUNT = (
-    100.0  # of a sentence: large counts leave little for what is in no carrier; that is the general model's
-)
+# Of a sentence: large counts leave little for what is in no carrier; that is the general model's.
+_MEAN_COUNT = 100.0
 _BITS = 63  # of a key in `asr.ngram`: the more words, the shorter their n-grams
 _ORDERS = (5, 4, 3, 2)
 

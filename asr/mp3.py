@@ -61,9 +61,8 @@ def with_frame_count(stream: BinaryIO) -> BinaryIO:
 
 def _xing_frame(first: bytes, frames: int) -> bytes:
     """A silent frame like the ``first`` one that states how many follow."""
-    header = bytes(
-        [first[0], first[1] | 1, HEADER_RATE_INDEX << 4 | first[2] & 0x0C, first[3]]
-    )  # no checksum
+    # The lowest bit of the second byte says that there is no checksum.
+    header = bytes([first[0], first[1] | 1, HEADER_RATE_INDEX << 4 | first[2] & 0x0C, first[3]])
     mpeg1, mono = first[1] >> 3 & 3 == 3, first[3] >> 6 == 3
     side_bytes = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
     xing = b"Xing" + struct.pack(">II", 1, frames)  # flag 1: the number of frames follows

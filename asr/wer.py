@@ -11,9 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-QUOTES = str.maketrans(
-    "\u2018\u2019\u02bc\u2032\u0060\u00b4", "''''''"
-)  # left, right, modifier, prime, accents
+# Left, right, modifier, prime, accents.
+QUOTES = str.maketrans("\u2018\u2019\u02bc\u2032\u0060\u00b4", "''''''")
 
 
 @dataclass(frozen=True, slots=True)

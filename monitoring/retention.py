@@ -89,9 +89,8 @@ def _rebuild(engine: Engine) -> None:
 def _outside_transactions(engine: Engine, statement: str) -> bool:
     raw = engine.raw_connection()
     try:
-        row = (
-            raw.cursor().execute(statement).fetchone()
-        )  # a checkpoint's first column: whether it was kept from it
+        # A checkpoint's first column: whether it was kept from it.
+        row = raw.cursor().execute(statement).fetchone()
     except sqlite3.Error as error:
         raise StoreUnavailableError(
             f"the rows are erased, but their pages are not overwritten ({error}): make room and erase again"

@@ -22,6 +22,9 @@ router = APIRouter(tags=["search"])
 
 BODY = UploadLimits(total_bytes=16 << 10)
 AHEAD = timedelta(minutes=5)  # how far a client's clock may be ahead of ours
+# People act on an answer within minutes; a day is enough for a phone that was offline. What claims to be older is a
+# wrong clock, and would change days that reports have counted and retention has purged.
+BEHIND = timedelta(days=1)
 RETRY_S = 2.0
 
 
@@ -124,4 +127,9 @@ def _at(said: datetime | None) -> datetime:
         return now
     if said > now + AHEAD:
         raise InvalidParameterError(f"at is {said.isoformat()}, which has not come yet", param="at")
-    return said.astimezone(UTC)
+    if said < now - BEHIND:
+        raise InvalidParameterError(
+            f"at is {said.isoformat()}, more than {BEHIND.days} day ago; set the clock, or leave at out",
+            param="at",
+        )
+    return said.astimezone(UTC)  # cannot overflow: only the first and last hours of the calendar would

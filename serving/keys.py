@@ -32,9 +32,8 @@ SECRET_BYTES = 32
 SECRET = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")  # 43 = ceil(32 bytes * 8 / 6 bits), without padding
 NAME = re.compile(r"[\w .@:/+-]{1,64}")
 FRESH_S = 5.0
-USE_STEP_S = (
-    3_600  # how coarsely the last use is noted: a write an hour and key, and no diary of a person's day
-)
+# How coarsely the last use is noted: a write an hour and key, and no diary of a person's day.
+USE_STEP_S = 3_600
 BUSY_S = 5.0  # how long a writer waits for another one
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -15,18 +15,29 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from asr.errors import OptionError
 
+REFUSED, DROPPED = 0, -1  # statuses of what was not answered: never connected; sent, and then cut off
+
 BOUNDARY = "voicesearch-load"
+
+
+class _UnansweredError(Exception):
+    """The connection was closed without a byte of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer: when it was asked for (seconds from the start of the load), how long it took, and its status."""
+    """One answer: when it was asked for (seconds from the start of the load), how long it took, and its status.
+
+    Status 0 (`REFUSED`): there was no connection to be had. Status -1 (`DROPPED`): the request was sent over a new
+    connection, or some of the answer had come, and then the connection was closed or broke.
+    """
 
     at_s: float
     took_s: float
@@ -43,7 +54,7 @@ class Report:
 
     @property
     def statuses(self) -> dict[int, int]:
-        """How many answers of each status; 0 is a connection that broke."""
+        """How many answers of each status; `REFUSED` and `DROPPED` are none."""
         return dict(sorted(Counter(reply.status for reply in self.replies).items()))
 
     @property
@@ -126,28 +137,52 @@ class Load:
         return Report(replies, seconds)
 
     async def _ask(self, request: bytes, started: float, at_s: float) -> Reply:
+        def reply(status: int, retry_after: bool = False) -> Reply:
+            return Reply(at_s, time.perf_counter() - started - at_s, status, retry_after)
+
+        while self._idle:
+            # A server may close a kept connection at any moment, also while a request is on its way to it (RFC 9112,
+            # 9.3.1): without a byte of an answer nobody has taken that up, and it is sent again.
+            with suppress(_UnansweredError):
+                return reply(*await self._over(*self._idle.pop(), request))
         try:
-            reader, writer = (
-                self._idle.pop() if self._idle else await asyncio.open_connection(self.host, self.port)
-            )
+            connection = await asyncio.open_connection(self.host, self.port)
         except OSError:
-            return Reply(at_s, time.perf_counter() - started - at_s, 0)
+            return reply(REFUSED)
+        try:
+            return reply(*await self._over(*connection, request))
+        except _UnansweredError:
+            return reply(DROPPED)
+
+    async def _over(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+    ) -> tuple[int, bool]:
+        """The status, and whether there was a Retry-After. Raises _UnansweredError where not a byte came back."""
         try:
             writer.write(request)
-            await writer.drain()
+            with suppress(OSError):  # the answer may have come before the server hung up
+                await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
-            lines = head.decode("latin-1").lower().split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        except asyncio.IncompleteReadError as error:
+            writer.close()
+            if error.partial:
+                return DROPPED, False
+            raise _UnansweredError from None
+        except OSError:
+            writer.close()
+            raise _UnansweredError from None
+        lines = head.decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+        try:
             await reader.readexactly(int(headers.get("content-length", "0")))
         except (OSError, asyncio.IncompleteReadError):
             writer.close()
-            return Reply(at_s, time.perf_counter() - started - at_s, 0)
+            return DROPPED, False
         if headers.get("connection") == "close":
             writer.close()
         else:
             self._idle.append((reader, writer))
-        took_s = time.perf_counter() - started - at_s
-        return Reply(at_s, took_s, int(lines[0].split()[1]), "retry-after" in headers)
+        return int(lines[0].split()[1]), "retry-after" in headers
 
     async def _hang_up(self) -> None:
         for _, writer in self._idle:

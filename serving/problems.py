@@ -124,9 +124,8 @@ def invalid(errors: Sequence[Any]) -> InvalidParameterError:
     if first["type"] == "json_invalid":
         return InvalidParameterError("the body is not JSON", code="invalid_json")
     where = list(first["loc"])
-    if where == ["body"] or (
-        len(where) > 1 and where[0] in BODY_PLACES
-    ):  # a field may itself be called query
+    # A field may itself be called query.
+    if where == ["body"] or (len(where) > 1 and where[0] in BODY_PLACES):
         where = where[1:]
     param = ".".join(map(str, where)) or None
     codes = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
@@ -138,9 +137,8 @@ def invalid(errors: Sequence[Any]) -> InvalidParameterError:
 def _of_service(error: ServiceError) -> Problem:
     headers = dict(error.headers)
     if error.retry_after_s is not None:
-        headers["Retry-After"] = str(
-            max(1, math.ceil(error.retry_after_s))
-        )  # whole seconds: RFC 9110, 10.2.3
+        # Whole seconds: RFC 9110, 10.2.3.
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Problem(
@@ -193,9 +191,8 @@ class CatchMiddleware:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            if (
-                started
-            ):  # too late to answer: the server cuts the connection, so that nobody takes a half for a whole
+            # Too late to answer: the server cuts the connection, so that nobody takes a half for a whole.
+            if started:
                 raise
             LOG.error("unhandled", exc_info=error)
             await INTERNAL.response()(scope, receive, send)

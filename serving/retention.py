@@ -8,6 +8,7 @@ A file's age is that of its last change. An operator who allows less, or nothing
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from contextlib import suppress
@@ -18,6 +19,8 @@ from pathlib import Path
 from anyio import to_thread
 
 from serving.clip_format import extension
+
+LOG = logging.getLogger(__name__)
 
 FOLDER = "audio"
 PURGE_EVERY_S = 600.0
@@ -55,17 +58,27 @@ class AudioStore:
         return now + timedelta(days=self.days)
 
     def purge(self, now: datetime) -> int:
-        """Delete what is too old, and folders that this empties; how many files."""
+        """Delete what is too old, and folders that this empties; how many files.
+
+        Raises OSError where one cannot be deleted, after all that can be.
+        """
         oldest = now.timestamp() - self.days * 86_400.0
         purged = 0
+        failure: OSError | None = None
         for path in self._files():
-            with suppress(FileNotFoundError):  # erased at this moment
+            try:
                 if self.days <= 0 or path.stat().st_mtime < oldest:
                     path.unlink()
                     purged += 1
+            except FileNotFoundError:  # erased at this moment
+                continue
+            except OSError as error:
+                failure = error
         for folder in self.folder.glob("*/"):
             with suppress(OSError):  # not empty
                 folder.rmdir()
+        if failure is not None:
+            raise failure
         return purged
 
     def erase(self, request_id: str) -> int:
@@ -85,7 +98,12 @@ def store(state_folder: Path | None, days: float) -> AudioStore | None:
 
 
 async def purging(kept: AudioStore, every_s: float = PURGE_EVERY_S) -> None:
-    """Purge now and ever again, until cancelled."""
+    """Purge now and ever again, until cancelled. A disk that fails is logged, and asked again next time."""
     while True:
-        await to_thread.run_sync(kept.purge, datetime.now(UTC))
+        try:
+            await to_thread.run_sync(kept.purge, datetime.now(UTC))
+        except (
+            OSError
+        ) as error:  # a task that ended here would keep everything for ever, and nobody would know
+            LOG.error("purge_failed", exc_info=error)
         await asyncio.sleep(every_s)

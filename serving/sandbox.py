@@ -12,11 +12,12 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Timer
 
 from asr.audio import AudioLimits, Samples
 from asr.errors import AsrError, CorruptAudioError
 from serving import containers
+from serving.errors import OverloadedError
 
 TIMEOUT_S = 15.0  # an hour of AAC takes about ten seconds; a start about one
 MEMORY_BYTES = 1 << 30  # beyond what the process has when it starts
@@ -34,22 +35,25 @@ class Sandbox:
         self._turn = Lock()
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
+        self._closed = False
 
     def decode(self, content: bytes, limits: AudioLimits) -> Samples:
-        """As `serving.containers.decode`, and CorruptAudioError for a clip that does the process harm."""
+        """As `serving.containers.decode`, and CorruptAudioError for a clip that does the process harm.
+
+        Raises OverloadedError once the sandbox is closed.
+        """
         with self._turn:
             connection = self._connection or self._start()
-            try:
-                connection.send((content, limits))
-                if connection.poll(self._timeout_s):
-                    answer = connection.recv()
-                    if isinstance(answer, AsrError):
-                        raise answer
-                    samples: Samples = answer
-                    return samples
-            except (EOFError, OSError):
-                pass
-            self._stop()
+            if (
+                self._closed
+            ):  # read after the process is there: either `close` sees that, or this sees `close`
+                self._stop()
+                raise OverloadedError("The server is stopping; ask another one.", self._timeout_s)
+            answer = self._answer(connection, (content, limits))
+            if isinstance(answer, AsrError):
+                raise answer
+            if answer is not None:
+                return answer
         raise CorruptAudioError(
             f"clip of {len(content)} bytes: FFmpeg failed at it, or took longer than {self._timeout_s:g} s; "
             "convert it: ffmpeg -i FILE -ar 16000 clip.wav"
@@ -61,9 +65,43 @@ class Sandbox:
         return None if self._process is None else self._process.pid
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, even at a clip; that one fails. Blocks for a moment: not for the event loop."""
+        self._closed = True
+        self._kill()  # without the turn, which may be taken for as long as a clip may take
         with self._turn:
             self._stop()
+
+    def _answer(self, connection: Connection, asked: tuple[bytes, AudioLimits]) -> Samples | AsrError | None:
+        """The answer of the process, or None where it was lost or took too long; then it has been stopped.
+
+        Only its death is sure to end a `Connection.send` of many bytes or a `Connection.recv`: neither has a timeout.
+        """
+        late = Event()
+
+        def end() -> None:
+            late.set()
+            self._kill()
+
+        watchdog = Timer(self._timeout_s, end)
+        watchdog.start()
+        answer: Samples | AsrError | None = None
+        try:
+            connection.send(asked)
+            answer = connection.recv()
+        except (EOFError, OSError):
+            late.set()
+        finally:
+            watchdog.cancel()
+            watchdog.join()  # or it might kill the process at the next clip
+        if late.is_set():
+            self._stop()
+        return answer
+
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None:
+            with suppress(ValueError):  # closed by another thread at this moment
+                process.kill()
 
     def _start(self) -> Connection:
         ours, theirs = self._context.Pipe()

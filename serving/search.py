@@ -86,7 +86,7 @@ class SearchIndex:
         self.items = tuple(items)
         self._pronounce = pronounce or _shipped()
         self._connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
-        lock = Lock()  # a connection is one; what is not SQL runs beside it
+        self._lock = lock = Lock()  # a connection is one; what is not SQL runs beside it
         documents, self._own, self._others, names = _read(self.items, self._pronounce)
         self._words = Words(documents, self._connection, lock)
         self._names = Names(names, self._connection, lock)
@@ -95,7 +95,8 @@ class SearchIndex:
 
     def close(self) -> None:
         """Give back the memory or the file; no search afterwards."""
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
 
     def search(self, readings: Sequence[Reading], k: int = 10) -> tuple[Result, ...]:
         """Up to ``k`` items, the likeliest first; empty where none is near enough (`nothing_found` says why)."""

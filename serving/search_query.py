@@ -17,7 +17,7 @@ from asr.transcript import Reading
 MAX_READINGS = 5
 _NEGLIGIBLE = 0.02  # of the likeliest form's probability: less likely ones cost more than they find
 MAX_LETTERS = 400  # of a query that are looked at; a sentence of 30 words has some 160
-MAX_WORDS = 24
+MAX_WORDS = 16  # what is asked for is said by then; each word that the lexicon lacks costs 3 to 4 ms
 
 # Words around what is asked for, the longest first; an opening may follow another ("hey computer find me").
 _OPENINGS = """

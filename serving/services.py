@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
-from anyio import CapacityLimiter
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from asr.transcript import Reading, Transcript
 from monitoring.record import Observer, Transport
 from monitoring.store import EventStore
+from serving.decoding import Decoders
 from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
 from serving.retention import AudioStore
-from serving.sandbox import Sandbox
 from serving.search import Result, SearchIndex
 from serving.settings import Settings
 from serving.streams import Streams
+from serving.turns import Turns
 
 STREAM_RESULTS = 10
 
@@ -47,8 +47,8 @@ class Services:
     engine: Engine
     queries: Queries
     rates: RateLimiter
-    decoders: CapacityLimiter  # threads that decode audio
-    containers: Sandbox  # what they leave to FFmpeg
+    decoders: Decoders
+    searches: Turns  # of threads that search the catalogue
     streams: Streams
     store: EventStore
     audio: AudioStore | None = None  # clips that are kept; None without a folder for them
@@ -61,10 +61,10 @@ class Services:
         return self.engine.info.identity
 
     async def find(self, readings: Sequence[Reading], count: int) -> Found:
-        """Items for what was read, best first; there must be an ``index``."""
+        """Items for what was read, best first; there must be an ``index``. Raises OverloadedError."""
         assert self.index is not None
         started = time.perf_counter()
-        results = await asyncio.to_thread(self.index.search, readings, count)
+        results = await self.searches.run(partial(self.index.search, readings, count))
         return Found(tuple(map(shown, results)), time.perf_counter() - started)
 
     def find_for_stream(self, transcript: Transcript) -> Sequence[Mapping[str, Any]]:

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from anyio import CapacityLimiter
-
 from asr import bundle
 from asr.catalog import LEXICON
 from asr.pronounce import pronouncer
 from monitoring.metrics import Metrics
 from monitoring.record import Observer
 from monitoring.store import EventStore
-from serving import catalogs, decoder_catalogs, retention
+from serving import catalogs, decoder_catalogs, decoding, retention
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
 from serving.queries import Queries
@@ -26,7 +24,9 @@ from serving.search import SearchIndex
 from serving.services import Services
 from serving.settings import Settings
 from serving.streams import Streams
+from serving.turns import Turns
 
+WAITING_SEARCHES = 64  # of some milliseconds each
 STORE_FILE = "events.sqlite3"
 CATALOGS = "catalogs"
 
@@ -39,21 +39,27 @@ async def start(
     stack.push_async_callback(asyncio.to_thread, store.close)
     # The index is made in this process while the workers load the decoder's side of it in theirs.
     folder = await asyncio.to_thread(_decoder_catalog, settings)
-    index, engine = await asyncio.gather(
-        asyncio.to_thread(_index, settings, folder), _engine(settings, folder, metrics)
-    )
-    stack.push_async_callback(engine.close, settings.drain_s)
+    starting = asyncio.create_task(_engine(settings, folder, metrics, stack))
+    try:
+        index = await asyncio.to_thread(_index, settings, folder)
+    except BaseException:
+        # Not cancelled: a process that a thread is about to start would be nobody's. It is on the stack afterwards.
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
+    if index is not None:
+        stack.callback(index.close)
+    engine = await starting
     streams = Streams(settings.max_streams)
     stack.push_async_callback(streams.close, 0.0)  # under `serving.listening` all have finished by now
-    containers = Sandbox()
-    stack.callback(containers.close)
+    sandbox = Sandbox()
+    stack.push_async_callback(asyncio.to_thread, sandbox.close)
     return Services(
         settings,
         engine,
         Queries(),
         _rates(settings),
-        CapacityLimiter(settings.workers),
-        containers,
+        decoding.decoders(settings.workers, sandbox),
+        Turns(settings.workers, WAITING_SEARCHES, "queries wait to be searched for"),
         streams,
         store,
         _audio(settings, stack),
@@ -89,9 +95,13 @@ def _index(settings: Settings, catalog: Path | None) -> SearchIndex | None:
     return SearchIndex(items, pronouncer(folder, bundle.read(folder), catalog / LEXICON))
 
 
-async def _engine(settings: Settings, catalog: Path | None, metrics: Metrics) -> Engine:
+async def _engine(
+    settings: Settings, catalog: Path | None, metrics: Metrics, stack: AsyncExitStack
+) -> Engine:
     spec = WorkerSpec(settings.model, settings.device, catalog, settings.log_level, settings.log_format)
-    return await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
+    engine = await Engine.start(spec, settings.workers, settings.latency_budget_ms / 1000, metrics)
+    stack.push_async_callback(engine.close, settings.drain_s)
+    return engine
 
 
 def _audio(settings: Settings, stack: AsyncExitStack) -> retention.AudioStore | None:

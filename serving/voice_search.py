@@ -145,7 +145,7 @@ async def by_voice(
 
 @router.post(
     "/v1/search/text",
-    responses=refusals(400, 401, 403, 404, 408, 413, 415),
+    responses=refusals(400, 401, 403, 404, 408, 413, 415, 429, 503),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -159,9 +159,11 @@ async def by_text(
     """A typed query answered with items of the catalogue."""
     with services.ledger(Transport.TEXT, request) as ledger:
         _need_catalog(services)
+        clips.admit(ledger, services)
         asked = await read_model(request, TypedQuery, BODY)
         ledger.session = asked.session or ledger.session
         ledger.text = asked.query
+        clips.charge(ledger, services, 0.0)  # as the shortest clip
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, (Reading(asked.query, 1.0),), asked.k)
         annotate(request, query_id=ledger.query_id, n_results=len(results))
@@ -198,7 +200,8 @@ def _count(upload: Upload) -> int:
     text = upload.value("k")
     if text is None:
         return DEFAULT_RESULTS
-    if not text.isdecimal() or not 1 <= int(text[:4]) <= MOST_RESULTS:
+    # Few digits before any number is made of them: Python refuses to make one of thousands.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= MOST_RESULTS):
         raise InvalidParameterError(f"k must be a whole number from 1 to {MOST_RESULTS}", param="k")
     return int(text)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import struct
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +19,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 from serving_app import PATIENCE_S, SAMPLES, Running, clip, wait_for  # noqa: E402  # after the skips
 
 from monitoring.record import Outcome  # noqa: E402
+from serving.decoding import WAITING_CLIPS  # noqa: E402
 
 CLIP = clip()[1]
 ROUTE = "/v1/audio/transcriptions"
@@ -192,12 +195,18 @@ def test_a_client_that_leaves_while_it_sends_is_recorded(server: Running) -> Non
     assert [(one.status, one.error) for one in server.records()[before:]] == [(499, "ClientDisconnect")]
 
 
-def test_clips_do_not_queue_for_ever_to_be_decoded(
-    start_server: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clips_do_not_queue_for_ever_to_be_decoded(start_server: Callable[..., Running]) -> None:
     """Where as many wait as may, the next one is sent away with the time to come back."""
     serving = start_server(catalogs=())
-    monkeypatch.setattr("serving.clips.MAX_WAITING", 0)
-    refused = post(serving, CLIP)
+    services, gate = serving.app.state.services, threading.Event()
+    others = [
+        asyncio.run_coroutine_threadsafe(services.decoders.clips.run(gate.wait), services.engine.loop)
+        for _ in range(services.settings.workers + WAITING_CLIPS)
+    ]
+    try:
+        refused = post(serving, CLIP)
+    finally:
+        gate.set()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
+    assert all(other.result(60) for other in others)

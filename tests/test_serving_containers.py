@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -24,7 +25,8 @@ from asr.audio import AudioLimits  # noqa: E402
 from asr.errors import AsrError, AudioLimitError, CorruptAudioError, UnsupportedAudioError  # noqa: E402
 from serving import containers  # noqa: E402
 from serving.clip_format import extension  # noqa: E402
-from serving.clips import decode_clip  # noqa: E402
+from serving.decoding import WAITING_CONTAINERS, decoders  # noqa: E402
+from serving.errors import OverloadedError  # noqa: E402
 from serving.sandbox import STATISTICS, Sandbox  # noqa: E402
 
 LIMITS = AudioLimits(max_duration_s=10.0, max_bytes=1 << 20)
@@ -74,6 +76,15 @@ def sandbox() -> Iterator[Sandbox]:
     made = Sandbox()
     yield made
     made.close()
+
+
+def decoded(content: bytes, sandbox: Sandbox) -> NDArray[np.float32]:
+    """A clip, by one thread."""
+
+    async def decode() -> NDArray[np.float32]:
+        return await decoders(1, sandbox).decode(content, LIMITS)
+
+    return asyncio.run(decode())
 
 
 @pytest.mark.parametrize(("container", "codec", "rate_hz"), FORMS)
@@ -132,9 +143,9 @@ def test_samples_are_the_waveform(
 def test_the_runtime_keeps_what_it_reads(sandbox: Sandbox, speech: NDArray[np.float32]) -> None:
     """WAV and WebM with Opus never reach FFmpeg: its process is not even started."""
     for content in (WAV, encoded("webm", "libopus", 48_000, speech)):
-        assert len(decode_clip(content, LIMITS, sandbox)) == pytest.approx(len(speech), abs=1_600)
+        assert len(decoded(content, sandbox)) == pytest.approx(len(speech), abs=1_600)
     with pytest.raises(UnsupportedAudioError):
-        decode_clip(b"just text, no clip", LIMITS, sandbox)
+        decoded(b"just text, no clip", sandbox)
     assert sandbox.pid is None
 
 
@@ -206,10 +217,9 @@ def test_memory_is_bounded(speech: NDArray[np.float32]) -> None:
     narrow = Sandbox(memory_bytes=24 << 20)
     minute = encoded("mov", "pcm_s16le", 96_000, np.zeros(60 * 16_000, np.float32))
     generous = AudioLimits(max_duration_s=100.0)
+    # 60 s * 96 kHz * 4 bytes = 23 MB, and as much again to join the blocks.
     with pytest.raises(CorruptAudioError):
-        narrow.decode(
-            minute, generous
-        )  # 60 s * 96 kHz * 4 bytes = 23 MB, and as much again to join the blocks
+        narrow.decode(minute, generous)
     assert len(narrow.decode(encoded("mov", "pcm_s16le", 16_000, speech), generous)) == len(speech)
     narrow.close()
 
@@ -233,6 +243,45 @@ def test_a_clip_that_takes_too_long_is_given_up(speech: NDArray[np.float32]) -> 
     with pytest.raises(CorruptAudioError, match="longer than 0 s"):
         hasty.decode(encoded("ipod", "aac", 44_100, speech), LIMITS)
     assert hasty.pid is None
+
+
+def stopped(sandbox: Sandbox, clip: bytes) -> None:
+    """Have the process there, and stop it: it neither reads nor answers any more."""
+    sandbox.decode(clip, LIMITS)
+    assert sandbox.pid is not None
+    os.kill(sandbox.pid, signal.SIGSTOP)
+
+
+def test_a_process_that_does_not_read_is_given_up(speech: NDArray[np.float32]) -> None:
+    """More bytes than a pipe holds, for a stopped process: the time that a clip may take covers sending it."""
+    clip = encoded("ipod", "aac", 44_100, speech)
+    hasty = Sandbox(timeout_s=600.0)
+    stopped(hasty, clip)
+    hasty._timeout_s = 0.1  # not before it has started, which may take any time on a busy machine
+    with pytest.raises(CorruptAudioError, match=r"longer than 0\.1 s"):
+        hasty.decode(clip + bytes(8 << 20), LIMITS)
+    assert hasty.pid is None
+
+
+def test_a_slow_container_holds_up_no_other_clip(speech: NDArray[np.float32]) -> None:
+    """While FFmpeg hangs at one, a WAV file is decoded, by the one thread; one container more than may wait is 503."""
+    clip = encoded("ipod", "aac", 44_100, speech)
+    sandbox = Sandbox(timeout_s=600.0)
+    stopped(sandbox, clip)
+
+    async def decode() -> None:
+        one = decoders(1, sandbox)
+        hanging = [asyncio.create_task(one.decode(clip, LIMITS)) for _ in range(WAITING_CONTAINERS + 1)]
+        await asyncio.sleep(0)  # one is at it, all others wait
+        assert np.array_equal(await asyncio.wait_for(one.decode(WAV, LIMITS), 60), speech)
+        with pytest.raises(OverloadedError, match=f"{WAITING_CONTAINERS} clips in containers"):
+            await one.decode(clip, LIMITS)
+        await asyncio.to_thread(sandbox.close)  # does not wait for the clip that hangs
+        ends = await asyncio.gather(*hanging, return_exceptions=True)
+        assert {type(end) for end in ends} == {CorruptAudioError, OverloadedError}
+
+    asyncio.run(decode())
+    assert sandbox.pid is None
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,8 @@ def app() -> FastAPI:
         annotate(request, text=CANARY, prompt=CANARY, error=CANARY, null_reason=name)
         logging.getLogger("library").warning("heard %s", CANARY)
         logging.getLogger("library").error(f"heard {CANARY}")
-        logging.getLogger("library").info(
-            "%d", CANARY
-        )  # a format that does not fit prints its arguments to stderr
+        # A format that does not fit prints its arguments to stderr.
+        logging.getLogger("library").info("%d", CANARY)
         structlog.get_logger().info(CANARY, text=CANARY)
         warnings.warn(CANARY, stacklevel=1)
         return CANARY

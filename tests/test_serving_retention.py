@@ -114,6 +114,33 @@ def test_the_task_purges_again_and_again(tmp_path: Path) -> None:
     asyncio.run(later())
 
 
+def test_a_file_that_cannot_be_deleted_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are deleted in the same turn, the failure is logged, and the next turn tries again."""
+    for name in ("a", "b", "c"):
+        AudioStore(tmp_path, 1.0).keep(name, CLIP, NOON)
+    unlink, tried = Path.unlink, []
+
+    def stuck(path: Path, missing_ok: bool = False) -> None:
+        tried.append(path.stem)
+        if path.stem == "b" and tried.count("b") == 1:
+            raise PermissionError(1, "the disk is read-only for a moment")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", stuck)  # no mode stops root, who may run this
+
+    async def turns() -> None:
+        task = asyncio.create_task(purging(AudioStore(tmp_path, 0.0), every_s=0.01))
+        await asyncio.to_thread(wait_for, lambda: task.done() or not list(tmp_path.glob("*/*")), "the end")
+        assert not task.done()
+        task.cancel()
+
+    asyncio.run(turns())
+    assert sorted(tried) == ["a", "b", "b", "c"]
+    assert [record.message for record in caplog.records] == ["purge_failed"]
+
+
 def test_a_request_can_be_erased(tmp_path: Path) -> None:
     """On whichever day it came, and no other."""
     store = AudioStore(tmp_path, 30.0)

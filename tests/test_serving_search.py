@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from serving_app import Running, wait_for
 
 from monitoring.record import Event, EventType, Outcome, Transport
 from serving.keys import KeyStore, Scope
+from serving.startup import WAITING_SEARCHES
 
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 
@@ -98,7 +101,10 @@ def test_a_bad_query_names_its_parameter(server: Running, body: dict[str, Any], 
     assert server.record(answer.headers["x-request-id"]).status == 400
 
 
-@pytest.mark.parametrize("count", ["0", "51", "-1", "many", "1e3", ""])
+@pytest.mark.parametrize(
+    "count",
+    ["0", "51", "-1", "many", "1e3", "", "0050999", "\u0665", pytest.param("0001" + "9" * 5000, id="long")],
+)
 def test_a_bad_count_of_results_is_refused(server: Running, count: str) -> None:
     """``k`` of a form is a number from 1 to 50."""
     answer = httpx.post(
@@ -138,6 +144,9 @@ def test_two_clients_may_choose_the_same_event_id(server: Running) -> None:
         ({"type": "hover"}, 400, "type"),
         ({"type": "redo", "at": "2999-01-01T00:00:00Z"}, 400, "at"),
         ({"type": "redo", "at": "yesterday"}, 400, "at"),
+        ({"type": "redo", "at": "1970-01-01T00:00:00Z"}, 400, "at"),
+        ({"type": "redo", "at": "0001-01-01T00:00:00+14:00"}, 400, "at"),  # before the first year in UTC
+        ({"type": "redo", "at": "9999-12-31T23:59:59-14:00"}, 400, "at"),  # after the last one
         ({"type": "redo", "event_id": "no spaces"}, 400, "event_id"),
         ({"type": "redo", "query_id": "q_nobody"}, 404, "query_id"),
     ],
@@ -174,6 +183,57 @@ def test_queries_belong_to_their_key(start_server: Callable[..., Running], tmp_p
     assert refused.json() == never.json()
     assert event(server, **dismissed, headers=bearer(blind)).status_code == 403
     assert event(server, **dismissed, headers=bearer(owner)).json()["new"] is True
+
+
+def test_a_typed_query_costs_as_much_as_the_shortest_clip(
+    start_server: Callable[..., Running], tmp_path: Path
+) -> None:
+    """A key that has spent what it has is told so, and when to come back."""
+    store = KeyStore(tmp_path / "keys.db")
+    secret = store.create("a", frozenset({Scope.SEARCH}), None).secret
+    server = start_server(keys=store.path, audio_s_per_minute=0.01)  # one second at first, then none for long
+    url, key = f"{server.base_url}/v1/search/text", {"Authorization": f"Bearer {secret}"}
+    assert httpx.post(url, json={"query": "emma"}, headers=key, timeout=60).status_code == 200
+    refused = httpx.post(url, json={"query": "emma"}, headers=key, timeout=60)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_a_clip_that_cannot_be_decoded_costs_as_much_as_the_shortest(
+    start_server: Callable[..., Running], tmp_path: Path
+) -> None:
+    """Refusing it took work, too: a key may not have that done for ever."""
+    store = KeyStore(tmp_path / "keys.db")
+    secret = store.create("a", frozenset({Scope.SEARCH}), None).secret
+    server = start_server(keys=store.path, audio_s_per_minute=0.01)
+
+    def spoil() -> httpx.Response:
+        return httpx.post(
+            f"{server.base_url}/v1/search",
+            files={"file": b"RIFF\x04\x00\x00\x00WAVE"},
+            headers={"Authorization": f"Bearer {secret}"},
+            timeout=60,
+        )
+
+    assert [spoil().status_code for _ in range(2)] == [422, 429]
+
+
+def test_queries_that_too_many_wait_before_are_refused(server: Running) -> None:
+    """503 at once, with Retry-After; and once the others are through, an answer again."""
+    services = server.app.state.services
+    gate = threading.Event()
+    others = [
+        asyncio.run_coroutine_threadsafe(services.searches.run(gate.wait), services.engine.loop)
+        for _ in range(services.settings.workers + WAITING_SEARCHES)
+    ]
+    try:
+        refused = typed(server, "emma")
+    finally:
+        gate.set()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) > 0
+    assert all(other.result(60) for other in others)
+    assert typed(server, "emma").status_code == 200
 
 
 def test_a_server_without_a_catalogue_says_so(start_server: Callable[..., Running]) -> None:

@@ -119,9 +119,8 @@ def test_a_mixture_has_the_ratio_and_level_asked_for() -> None:
     for made in plain_mixtures(material(), 10.0, 3):
         power = np.square(made.samples).reshape(-1, FRAME).mean(axis=1)
         assert 10 * np.log10(power[made.truth].mean()) == pytest.approx(-26.0, abs=0.1)
-        assert 10 * np.log10(power[~made.truth].mean()) == pytest.approx(
-            -36.4, abs=1.0
-        )  # 0.4 dB of it is noise
+        # 0.4 dB of it is noise.
+        assert 10 * np.log10(power[~made.truth].mean()) == pytest.approx(-36.4, abs=1.0)
 
 
 def plain_mixtures_of_all_kinds_are_sound() -> None:

@@ -30,9 +30,8 @@ Values = NDArray[np.float64]
 
 FOLDS = 10
 PENALTY = 1e-3  # on the squared weights of standardised features: keeps alike features from fighting
-SURER = frozenset(
-    {"posterior", "agreement", "mean", "least", "all"}
-)  # more of it never makes a word less sure
+# More of these never makes a word less sure.
+SURER = frozenset({"posterior", "agreement", "mean", "least", "all"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +135,8 @@ def _probabilities(calibration: Calibration, one: _Measured) -> list[float]:
 def logistic(names: Sequence[str], features: Values, truth: Values) -> Logistic:
     """Likeliest curve for ``features`` ``(n, len(names))`` and ``truth`` ``(n,)`` of 0 and 1, lightly penalised."""
     centre, scale = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(
-        scale > 1e-9, scale, 1.0
-    )  # a feature that never varies gets no weight, not an infinite one
+    # A feature that never varies gets no weight, not an infinite one.
+    scale = np.where(scale > 1e-9, scale, 1.0)
     standard = (features - centre) / scale
 
     def loss(parameters: Values) -> tuple[float, Values]:

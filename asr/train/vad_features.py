@@ -43,9 +43,8 @@ def features(samples: Samples) -> Features:
 def relative(bands: NDArray[np.floating[Any]]) -> Features:
     """Band powers ``(frames, 32)`` as logarithms relative to their running mean."""
     total = lfilter([1.0 - KEEP], [1.0, -KEEP], bands.mean(axis=1))
-    seen = 1.0 - KEEP ** np.arange(
-        1, len(bands) + 1
-    )  # how much of the mean is filled, at the start of a clip
+    # How much of the mean is filled, at the start of a clip.
+    seen = 1.0 - KEEP ** np.arange(1, len(bands) + 1)
     mean = total / seen + FLOOR
     return np.asarray(np.log(bands / mean[:, None] + RELATIVE_FLOOR) * SCALE + SHIFTED, dtype=np.float32)
 

@@ -143,9 +143,8 @@ def stretches(words: Sequence[Word]) -> list[list[Word]]:
 
 
 def _segment(number: int, words: Sequence[Word]) -> Segment:
-    text = "".join(
-        f" {word.text}" for word in words
-    )  # Whisper's begin with a space: joined, they are the text
+    # Whisper's begin with a space: joined, they are the text.
+    text = "".join(f" {word.text}" for word in words)
     sound = text.encode()
     return Segment(
         id=number,

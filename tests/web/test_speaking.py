@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 SAMPLE = "coffee_order.flac"
 PATIENCE_MS, POLL_MS = 60_000, 20
-HEARD = re.compile(
-    r"^a large \w+ with two sugars please$"
-)  # a latte; the search finds it in what it sounds like
+# A latte; the search finds it in what it sounds like.
+HEARD = re.compile(r"^a large \w+ with two sugars please$")
 # What Firefox does with a context of another rate than the microphone's.
 NO_RATE_CONVERSION = """
   const original = AudioContext.prototype.createMediaStreamSource;

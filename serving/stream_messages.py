@@ -16,10 +16,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asr.errors import OptionError
-from asr.hotwords import Hotwords
 from asr.stream import EndpointOptions, Partial, SpeechStarted, SpeechStopped
 from asr.transcript import SAMPLES_PER_MS, Transcript, seconds
 from serving.errors import InvalidParameterError
+from serving.hotwords import within_limits
 from serving.jobs import Hearing
 from serving.pcm import MAX_RATE_HZ, MIN_RATE_HZ, PcmFormat
 from serving.problems import problem
@@ -60,8 +60,8 @@ class StreamConfig(_Strict):
 
     @property
     def hearing(self) -> Hearing:
-        """How it is heard. Raises OptionError for a hotword without a letter, or too many."""
-        return Hearing(self.catalog, Hotwords(self.hotwords) if self.hotwords else None)
+        """How it is heard. Raises OptionError for a hotword without a letter, InvalidParameterError beyond a limit."""
+        return Hearing(self.catalog, within_limits(self.hotwords, "hotwords"))
 
     @property
     def rules(self) -> EndpointOptions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import cast
 
 from wyoming.asr import Transcribe
@@ -11,9 +12,8 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Info
 
 from asr.bundle import BundleInfo
 from asr.commands.command import version
-from asr.hotwords import MAX_PHRASE_WORDS, MAX_PHRASES, Hotwords
-from asr.wer import normalise
 from serving.errors import InvalidParameterError, NotFoundError, TooLargeError
+from serving.hotwords import hints
 from serving.inbox import MAX_MESSAGE
 from serving.jobs import Hearing
 
@@ -117,11 +117,5 @@ def hearing(transcribe: Transcribe, bundle: BundleInfo) -> Hearing:
         raise InvalidParameterError(
             f"The model understands {bundle.language} only.", param="language", code="unsupported_language"
         )
-    hints = [
-        hint
-        for given in (transcribe.transcript_names, transcribe.transcript_terms)
-        if isinstance(given, list)
-        for hint in given
-        if isinstance(hint, str) and 0 < len(normalise(hint).split()) <= MAX_PHRASE_WORDS
-    ]
-    return Hearing(hotwords=Hotwords(tuple(hints[:MAX_PHRASES])) if hints else None)
+    lists = (transcribe.transcript_names, transcribe.transcript_terms)
+    return Hearing(hotwords=hints(chain.from_iterable(given for given in lists if isinstance(given, list))))

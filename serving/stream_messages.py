@@ -127,9 +127,10 @@ def _config(value: object) -> StreamConfig:
 
 def _unknown(names: list[str], expected: str) -> InvalidParameterError:
     shown = ", ".join(json.dumps(name[:40]) for name in names[:SHOWN])
+    # Escaped, as in the message: a lone surrogate cannot be sent.
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return InvalidParameterError(
-        f"unknown: {shown}{more}; {expected}", param=names[0][:40], code="unknown_parameter"
+        f"unknown: {shown}{more}; {expected}", param=json.dumps(names[0])[1:-1][:40], code="unknown_parameter"
     )
 
 

@@ -1,4 +1,4 @@
-"""Limits of hotwords, whichever way they come."""
+"""Limits of what a stream's client and a Wyoming client may send."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from serving.errors import InvalidParameterError
 from serving.hotwords import MAX_LETTERS, MAX_WORD_LETTERS, hints, within_limits
-from serving.stream_messages import parse
+from serving.stream_messages import parse, refusal
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_hints_beyond_the_limits_are_left_out() -> None:
     assert found is not None
     assert found.phrases == ("kitchen lamp",)
     assert hints(["?"] * 50_000 + ["lamp"]) is None
+
+
+def test_a_lone_surrogate_is_refused_in_words_that_can_be_sent() -> None:
+    """The refusal of such a key is UTF-8."""
+    with pytest.raises(InvalidParameterError) as refused:
+        parse('{"\\ud800": 1}')
+    told, _ = refusal(refused.value)
+    assert told["param"] == "\\ud800"
+    assert json.dumps(told, ensure_ascii=False).encode()

@@ -9,7 +9,7 @@ from serving.rates import RateLimiter
 
 
 class Meter:
-    """The audio of one stream."""
+    """The audio of one stream. Without a key nothing is charged, as in `serving.clips`; the limit holds all the same."""
 
     def __init__(self, rates: RateLimiter, key_id: str | None, limit_s: float) -> None:
         self._rates = rates
@@ -27,13 +27,13 @@ class Meter:
                 f"{self.total_s:.1f} s of audio; a stream may have {self._limit_s:g} s. Connect again.",
                 code="stream_too_long",
             )
-        if self._owed_s >= self._rates.limit.minimum_s:
+        if self._key_id is not None and self._owed_s >= self._rates.limit.minimum_s:
             owed, self._owed_s = self._owed_s, 0.0
             self._rates.charge(self._key_id, owed)
 
     def settle(self) -> None:
         """The stream has ended: charge what is left. A key that has too little left has used it up."""
-        if self._owed_s > 0.0:
+        if self._key_id is not None and self._owed_s > 0.0:
             with suppress(RateLimitedError):
                 self._rates.charge(self._key_id, self._owed_s)
             self._owed_s = 0.0

@@ -97,7 +97,8 @@ class Conversation:
             self._utterances.ended(failed)
 
     async def _hear(self) -> None:
-        self._services.rates.admit(self._principal.key_id)
+        if self._principal.key_id is not None:
+            self._services.rates.admit(self._principal.key_id)
         while not self._session.over:
             try:
                 sent = await self._next()

@@ -145,7 +145,6 @@ class Conversation(AsyncEventHandler):
             )
         form = PcmFormat(*(_whole(event, name) for name in ("rate", "width", "channels")))
         services = self._services
-        services.rates.admit(None)
         ledger = services.unnamed_ledger(Transport.WYOMING, secrets.token_hex(16))
         ledger.fields_missing = ("session",)
         self._command = _Command(ledger, form, PcmReader(form), [])
@@ -171,7 +170,6 @@ class Conversation(AsyncEventHandler):
         if self._command is None:
             raise InvalidParameterError("audio-stop without audio before it", code="invalid_event")
         command = self._command
-        self._services.rates.charge(None, command.audio_s)
         samples = np.concatenate([*command.parts, command.pcm.finish()])
         transcript = command.ledger.heard(await self._services.engine.transcribe(samples, self._hearing))
         await self.write_event(Transcript(transcript.text, language=transcript.language).event())

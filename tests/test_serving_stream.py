@@ -224,10 +224,13 @@ def test_a_stream_has_an_end(start_server: Callable[..., Running]) -> None:
     assert (told[-1]["code"], code) == ("stream_too_long", 1009)
 
 
-def test_audio_is_charged_to_the_key(start_server: Callable[..., Running]) -> None:
+def test_audio_is_charged_to_the_key(start_server: Callable[..., Running], tmp_path: Path) -> None:
     """Three seconds a minute are spent before the dialogue is over: 1013, and when to come back."""
-    server = start_server(audio_s_per_minute=3.0)
-    with streaming(server, {"partials": False}) as client:
+    store = KeyStore(tmp_path / "keys.sqlite")
+    secret = store.create("microphone", frozenset({Scope.TRANSCRIBE}), None).secret
+    server = start_server(audio_s_per_minute=3.0, keys=store.path)
+    headers = {"Authorization": f"Bearer {secret}"}
+    with streaming(server, {"partials": False}, additional_headers=headers) as client:
         speak(client)
         told, code = received(client)
     assert (told[-1]["code"], code) == ("rate_limit_exceeded", 1013)

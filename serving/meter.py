@@ -9,7 +9,7 @@ from serving.rates import RateLimiter
 
 
 class Meter:
-    """The audio of one stream. Without a key nothing is charged, as in `serving.clips`; the limit holds all the same."""
+    """The audio of one stream. Without a key nothing is charged, as in `serving.clips`; the limit holds."""
 
     def __init__(self, rates: RateLimiter, key_id: str | None, limit_s: float) -> None:
         self._rates = rates

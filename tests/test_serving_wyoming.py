@@ -310,5 +310,6 @@ def test_strangers_are_kept_out(tmp_path: Path) -> None:
 def test_keys_are_not_bypassed_on_loopback(tmp_path: Path) -> None:
     """Beside keys it takes the operator's word there too."""
     store = KeyStore(tmp_path / "keys.sqlite")
+    store.create("page", frozenset({Scope.TRANSCRIBE}), None)
     with pytest.raises(ExposureError, match=r"this server has them"):
         create_app(Settings(keys=store.path, wyoming_port=10_300))

@@ -1,7 +1,4 @@
-"""What a stream's audio costs its key: charged while it comes in, in the steps that the rates are made of.
-
-Without keys nothing is charged, as nowhere in the service: everybody would share one purse.
-"""
+"""What a stream's audio costs its key: charged while it comes in, in the steps that the rates are made of."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from serving.rates import RateLimiter
 
 
 class Meter:
-    """The audio of one stream."""
+    """The audio of one stream. Without a key nothing is charged, as in `serving.clips`; the limit holds."""
 
     def __init__(self, rates: RateLimiter, key_id: str | None, limit_s: float) -> None:
         self._rates = rates

@@ -191,9 +191,17 @@ class Conversation:
         told, code = refusal(error)
         if code == CLOSE_INTERNAL:
             LOG.error("unhandled", exc_info=error)
-        with suppress(ClientDisconnect):
+        try:
             await self._send(told)
-            await self._close(code)
+        except ClientDisconnect:
+            closing = None
+        except Exception:
+            LOG.exception("a refusal could not be sent")
+            closing = CLOSE_INTERNAL
+        else:
+            closing = code
+        if closing is not None:
+            await self._close(closing)
         if not isinstance(error, Exception):
             raise error  # cancelled, or the process is told to end
 

@@ -19,7 +19,7 @@ from asr.errors import OptionError
 from asr.stream import EndpointOptions, Partial, SpeechStarted, SpeechStopped
 from asr.transcript import SAMPLES_PER_MS, Transcript, seconds
 from serving.errors import InvalidParameterError
-from serving.hotwords import limited
+from serving.hotwords import within_limits
 from serving.jobs import Hearing
 from serving.pcm import MAX_RATE_HZ, MIN_RATE_HZ, PcmFormat
 from serving.problems import problem
@@ -60,8 +60,8 @@ class StreamConfig(_Strict):
 
     @property
     def hearing(self) -> Hearing:
-        """How it is heard. Raises OptionError for a hotword without a letter, or too many."""
-        return Hearing(self.catalog, limited(self.hotwords) if self.hotwords else None)
+        """How it is heard. Raises OptionError for a hotword without a letter, InvalidParameterError beyond a limit."""
+        return Hearing(self.catalog, within_limits(self.hotwords, "hotwords"))
 
     @property
     def rules(self) -> EndpointOptions:
@@ -127,12 +127,10 @@ def _config(value: object) -> StreamConfig:
 
 def _unknown(names: list[str], expected: str) -> InvalidParameterError:
     shown = ", ".join(json.dumps(name[:40]) for name in names[:SHOWN])
+    # Escaped, as in the message: a lone surrogate cannot be sent.
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return InvalidParameterError(
-        # As JSON writes it: a key may be half of a surrogate pair, which no message could hold.
-        f"unknown: {shown}{more}; {expected}",
-        param=json.dumps(names[0][:40])[1:-1],
-        code="unknown_parameter",
+        f"unknown: {shown}{more}; {expected}", param=json.dumps(names[0])[1:-1][:40], code="unknown_parameter"
     )
 
 

@@ -76,5 +76,5 @@ class Streams:
             try:
                 await asyncio.wait_for(self._emptied.wait(), timeout_s)
             except TimeoutError:
-                return  # their threads end with the process
+                return  # a step that hangs keeps its thread, and the interpreter waits for that at its exit
         self._threads.shutdown(wait=False)

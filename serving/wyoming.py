@@ -4,7 +4,7 @@ A command is one clip between ``audio-start`` and ``audio-stop``, in any PCM for
 whole clips. Without speech its text is empty, and never what a model makes of noise. ``transcript-chunk`` of newer
 versions is not used: chunks cannot be taken back, and a partial of ours may be.
 
-The protocol knows no keys, so on other addresses than loopback it takes an operator's ``--insecure``.
+The protocol knows no keys, so on other addresses than loopback, or beside keys, it takes an operator's ``--insecure``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class Conversation(AsyncEventHandler):
         self._hearing = Hearing()
         self._command: _Command | None = None
         self._closing = asyncio.Event()
-        self._ends = time.monotonic() + services.settings.max_stream_s
+        self._ends = asyncio.get_running_loop().time() + services.settings.max_stream_s
 
     async def run(self) -> None:
         """Answer events until the client goes, is silent for too long, or breaks a limit."""
@@ -115,14 +114,12 @@ class Conversation(AsyncEventHandler):
         reading = asyncio.create_task(self._events.read())
         closing = asyncio.create_task(self._closing.wait())
         try:
-            idle_s = min(self._services.settings.stream_idle_s, self._ends - time.monotonic())
-            if idle_s <= 0.0:
-                raise SlowUploadError(
-                    f"A connection may last {self._services.settings.max_stream_s:g} s; connect again.",
-                    code="stream_too_long",
-                )
+            left_s = self._ends - asyncio.get_running_loop().time()
+            if left_s <= 0.0:
+                raise self._too_long()
+            idle_s = self._services.settings.stream_idle_s
             done, _ = await asyncio.wait(
-                {reading, closing}, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED
+                {reading, closing}, timeout=min(idle_s, left_s), return_when=asyncio.FIRST_COMPLETED
             )
             if reading in done:
                 return reading.result()
@@ -130,6 +127,8 @@ class Conversation(AsyncEventHandler):
                 await self._cut_short()
             if closing in done or self._command is None:
                 return None
+            if left_s <= idle_s:
+                raise self._too_long()
             raise SlowUploadError(
                 f"No audio for {idle_s:g} s, which is the limit; send audio-stop at the end of a command.",
                 code="stream_idle",
@@ -138,6 +137,14 @@ class Conversation(AsyncEventHandler):
             for task in (reading, closing):
                 task.cancel()
             await asyncio.gather(reading, closing, return_exceptions=True)
+
+    def _too_long(self) -> TooLargeError:
+        """Pings and empty chunks show that somebody is there; a seat is not theirs for ever."""
+        return TooLargeError(
+            f"The connection has lasted {self._services.settings.max_stream_s:g} s, which is the limit; "
+            "connect again.",
+            code="stream_too_long",
+        )
 
     async def _cut_short(self) -> None:
         """The server shuts down: a command that is coming in is answered as far as it came."""
@@ -162,8 +169,8 @@ class Conversation(AsyncEventHandler):
         if _whole(event, "rate") != command.form.rate_hz:
             raise InvalidParameterError("the sample rate changed within a command", code="invalid_event")
         audio = event.payload or b""
-        if not audio:  # it would cost nothing, and a place in a list
-            return
+        if not audio:
+            return  # it would be kept, and never reach the limit
         command.ledger.bytes_received += len(audio)
         command.audio_s += command.form.seconds(len(audio))
         limit_s = self._services.settings.max_clip_s
@@ -224,16 +231,16 @@ class Listener(AsyncTcpServer):
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise ExposureError where anybody in the network could have the server listen, and nobody said so."""
+    """Raise ExposureError where anybody could have the server listen, and nobody said so."""
     if settings.wyoming_port is None or settings.insecure:
         return
-    if settings.keys is not None:
-        raise ExposureError(
-            "Wyoming knows no API keys, and this server asks for them: leave --wyoming-port out, or say --insecure to "
-            "let whoever reaches that port speak without one"
-        )
     if is_loopback(settings.host):
-        return
+        if settings.keys is None:
+            return
+        raise ExposureError(
+            "Wyoming knows no API keys, and this server has them: on its port every user of this machine would be "
+            "heard without one. Leave --wyoming-port or --keys out, or say --insecure"
+        )
     raise ExposureError(
         f"Wyoming knows no API keys, and {settings.host or 'every address'} can be reached from other machines: bind "
         "to 127.0.0.1, leave --wyoming-port out, or, where the network itself keeps strangers away, say --insecure"

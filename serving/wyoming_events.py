@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import cast
 
 from wyoming.asr import Transcribe
@@ -11,15 +12,12 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Info
 
 from asr.bundle import BundleInfo
 from asr.commands.command import version
-from asr.hotwords import MAX_PHRASE_WORDS, MAX_PHRASES
-from asr.wer import normalise
 from serving.errors import InvalidParameterError, NotFoundError, TooLargeError
-from serving.hotwords import MAX_LETTERS, MAX_WORD_LETTERS, limited
+from serving.hotwords import hints
 from serving.inbox import MAX_MESSAGE
 from serving.jobs import Hearing
 
 PROGRAM = "voicesearch"
-MAX_HINT = 400  # letters: as many as the longest phrase has
 AUTHORS = Attribution(name="The voicesearch authors", url="")
 
 
@@ -119,15 +117,5 @@ def hearing(transcribe: Transcribe, bundle: BundleInfo) -> Hearing:
         raise InvalidParameterError(
             f"The model understands {bundle.language} only.", param="language", code="unsupported_language"
         )
-    # Cut before anything is done with them: lists and words are as long as a client likes.
     lists = (transcribe.transcript_names, transcribe.transcript_terms)
-    given = [names[:MAX_PHRASES] for names in lists if isinstance(names, list)]
-    hints = [hint[:MAX_HINT] for names in given for hint in names if isinstance(hint, str)]
-    taken: list[str] = []
-    room = MAX_LETTERS
-    for hint in map(normalise, hints[:MAX_PHRASES]):
-        words = hint.split()
-        room -= len(hint)
-        if 0 < len(words) <= MAX_PHRASE_WORDS and max(map(len, words)) <= MAX_WORD_LETTERS and room >= 0:
-            taken.append(hint)
-    return Hearing(hotwords=limited(taken) if taken else None)
+    return Hearing(hotwords=hints(chain.from_iterable(given for given in lists if isinstance(given, list))))

@@ -280,7 +280,7 @@ def test_hotwords_reach_the_recogniser(transcriber: Transcriber) -> None:
         ('{"eof":1,"reset":1}', "invalid_value", None, "one key"),
         ('{"stop":1}', "unknown_parameter", "stop", 'unknown: "stop"'),
         ('{"\\ud800":1}', "unknown_parameter", "\\ud800", "unknown"),  # half of a surrogate pair
-        (config(hotwords=["x" * 41]), "invalid_value", "hotwords", "a hotword has 41 letters; at most 40"),
+        (config(hotwords=["x" * 41]), "invalid_value", "hotwords", "has a word of more than 40 letters"),
         (config(hotwords=["word"] * 501), "invalid_value", "hotwords", "hotwords are 501 phrases"),
         ('{"eof":0}', "invalid_value", "eof", "expected 1"),
         ('{"eof":[1]}', "invalid_value", "eof", "expected 1"),

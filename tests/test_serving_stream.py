@@ -229,8 +229,8 @@ def test_audio_is_charged_to_the_key(start_server: Callable[..., Running], tmp_p
     store = KeyStore(tmp_path / "keys.sqlite")
     secret = store.create("microphone", frozenset({Scope.TRANSCRIBE}), None).secret
     server = start_server(audio_s_per_minute=3.0, keys=store.path)
-    header = {"Authorization": f"Bearer {secret}"}
-    with streaming(server, {"partials": False}, additional_headers=header) as client:
+    headers = {"Authorization": f"Bearer {secret}"}
+    with streaming(server, {"partials": False}, additional_headers=headers) as client:
         speak(client)
         told, code = received(client)
     assert (told[-1]["code"], code) == ("rate_limit_exceeded", 1013)

@@ -192,3 +192,13 @@ def test_a_final_is_late_rather_than_lost() -> None:
         return len(answered)
 
     assert asyncio.run(end()) == 100
+
+
+def test_without_a_key_nothing_is_charged() -> None:
+    """As with clips: everybody would share one purse."""
+    rates = RateLimiter(RateLimit(capacity_s=1.0, refill_per_s=1e-9), clock=lambda: 0.0)
+    meter = Meter(rates, None, 100.0)
+    for _ in range(5):
+        meter.add(2.0)
+    meter.settle()
+    assert rates.allowance(None).remaining_s == pytest.approx(1.0)

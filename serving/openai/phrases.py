@@ -10,13 +10,13 @@ nobody expects to hear them in the clip.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from asr.hotwords import MAX_PHRASE_WORDS, MAX_PHRASES, Hotwords
 from asr.wer import normalise
 from serving.errors import InvalidParameterError
-from serving.hotwords import MAX_LETTERS, MAX_WORD_LETTERS
+from serving.hotwords import MAX_LETTERS, MAX_WORD_LETTERS, fits
 from serving.openai.form import quoted
 
 PHRASE_WORDS = 4
@@ -73,16 +73,12 @@ def _names(words: Sequence[str]) -> Iterator[str]:
 
 
 def _sayable(phrase: str) -> bool:
-    return bool(phrase) and _fits(phrase.split())
-
-
-def _fits(words: Iterable[str]) -> bool:
-    return all(len(word) <= MAX_WORD_LETTERS for word in words)
+    return bool(phrase) and fits(phrase.split())
 
 
 def _checked(keyword: str) -> str:
     words = normalise(keyword).split()
-    if not 1 <= len(words) <= MAX_PHRASE_WORDS or not _fits(words):
+    if not 1 <= len(words) <= MAX_PHRASE_WORDS or not fits(words):
         raise InvalidParameterError(
             f"a keyword is {quoted(keyword)}; expected 1 to {MAX_PHRASE_WORDS} words of the letters a to z, "
             f"each of at most {MAX_WORD_LETTERS}",

@@ -232,11 +232,14 @@ class Scheduler:
                 self._gauges.queue_wait(started - waiting.since)
         try:
             done = await worker.call([waiting.job for waiting in group])
+            self._learn(group, done)
+            for waiting, result in zip(group, done.results, strict=True):
+                _resolve(waiting, result, started - waiting.since)
         except asyncio.CancelledError:
             for waiting in group:
                 _fail(waiting, _stopped())
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it is, this task serves others, too
             lost = (
                 error
                 if isinstance(error, WorkerError)
@@ -246,18 +249,8 @@ class Scheduler:
                 waiting.tries += 1
                 if waiting.tries > 1 or self.closing:
                     _fail(waiting, lost)
-                else:
+                elif not waiting.answer.done():
                     await self._put(waiting)
-            return
-        self._learn(group, done)
-        for waiting, result in zip(group, done.results, strict=True):
-            if isinstance(result, Crash):
-                where = " < ".join(reversed(result.where[-3:]))
-                _fail(waiting, WorkerError(f"{result.kind} at {where}"))
-            elif isinstance(result, Exception):
-                _fail(waiting, result)
-            elif not waiting.answer.done():
-                waiting.answer.set_result((result, started - waiting.since))
 
     def _learn(self, group: list[_Waiting], done: Done) -> None:
         """What a clip with speech costs, from one that was heard alone; and which phrases the workers know now."""
@@ -285,6 +278,16 @@ class Scheduler:
             f"an answer would take {expected_s:.2f} s, the budget is {self._budget_s:.2f} s; try again later",
             max(1.0, expected_s - self._budget_s),
         )
+
+
+def _resolve(waiting: _Waiting, result: Result, waited_s: float) -> None:
+    if isinstance(result, Crash):
+        where = " < ".join(reversed(result.where[-3:]))
+        _fail(waiting, WorkerError(f"{result.kind} at {where}"))
+    elif isinstance(result, Exception):
+        _fail(waiting, result)
+    elif not waiting.answer.done():
+        waiting.answer.set_result((result, waited_s))
 
 
 def _stopped() -> WorkerError:

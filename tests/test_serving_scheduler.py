@@ -216,6 +216,23 @@ def test_a_worker_that_cannot_be_asked_at_all_fails_the_request_and_no_more() ->
     run(body())
 
 
+def test_an_answer_that_is_none_fails_the_request_and_no_more() -> None:
+    """A worker that gives fewer answers than there were questions costs two tries, not the queue."""
+
+    async def body() -> None:
+        class Mute:
+            async def call(self, jobs: Sequence[Job]) -> Done:
+                return Done([] if jobs[0].audio_s > 1.0 else [[]], 0.1)
+
+        scheduler = started(Mute())
+        with pytest.raises(WorkerError, match=r"a worker failed"):
+            await scheduler.submit(clip(2.0))
+        assert (await scheduler.submit(clip(1.0)))[0] == []
+        await scheduler.close(1)
+
+    run(body())
+
+
 def test_a_clip_that_kills_does_not_take_its_company_along() -> None:
     """A group whose worker died is heard one by one: one clip is given up, three are answered."""
 

@@ -15,8 +15,9 @@ from asr.transcript import Span
 from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError, RateLimitedError, TooLargeError
 from serving.inbox import JOINED, MAX_MESSAGE, MAX_WAITING, Inbox
-from serving.jobs import Job, Result, SegmentJob, Timing, Urgency
+from serving.jobs import Job, SegmentJob, Timing, Urgency
 from serving.meter import Meter
+from serving.process import Done
 from serving.rates import RateLimit, RateLimiter
 from serving.scheduler import Scheduler
 from serving.streams import ClosingError, Streams
@@ -173,9 +174,9 @@ def test_a_final_is_late_rather_than_lost() -> None:
     timings = [Timing(1, seconds, 0.1 * seconds) for seconds in (1.0, 2.0, 4.0)]
 
     class Worker:
-        async def call(self, jobs: Sequence[Job]) -> list[Result]:
+        async def call(self, jobs: Sequence[Job]) -> Done:
             await asyncio.sleep(0)
-            return [[] for _ in jobs]
+            return Done([[] for _ in jobs], 0.1)
 
     def job() -> SegmentJob:
         return SegmentJob(Segment(np.zeros(16_000, np.float32), Span(0, 16_000), 0, 0.0))

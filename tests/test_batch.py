@@ -280,11 +280,18 @@ def test_a_killed_job_goes_on(many: Path, tmp_path: Path) -> None:
     assert content(output) == content(tmp_path / "fresh")
 
 
+def heed_interrupts() -> None:
+    """In a process to be: a shell that put the tests in the background had them ignore Ctrl+C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_control_c_keeps_what_is_done(many: Path, tmp_path: Path) -> None:
     """130, no traceback, no worker left behind, and the shards that were finished."""
     output = tmp_path / "out"
     arguments = (many, output, "--shard-size", 1, "--workers", 2)
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed_interrupts
+    ) as process:
         wait_until(done=2, output=output, process=process)
         workers = children(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from script_module import load_script
 
 from asr import catalog_build, catalog_slots
 from asr.catalog_slots import Parse, SlotParser
@@ -26,14 +23,7 @@ _VALUES = catalog_slots.values_of(_ORDERS)
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """The script as a module."""
-    path = Path(__file__).resolve().parent.parent / "scripts" / "benchmark_commands"
-    loader = importlib.machinery.SourceFileLoader("benchmark_commands", str(path))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module  # where dataclasses look up their annotations
-    loader.exec_module(module)
-    return module
+    return load_script("benchmark_commands")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from script_module import load_script
 
 from asr.transcript import NullReason
 from monitoring.outcomes import Again, Click, follow, settled
@@ -36,14 +33,7 @@ SHOWN = AT + timedelta(seconds=1)
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """``scripts/check_outcomes`` as a module."""
-    path = Path(__file__).resolve().parent.parent / "scripts" / "check_outcomes"
-    loader = importlib.machinery.SourceFileLoader("check_outcomes", str(path))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module  # where dataclasses look up their annotations
-    loader.exec_module(module)
-    return module
+    return load_script("check_outcomes")
 
 
 def letters(a: str, b: str) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import sqlite3
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from script_module import load_script
 
 from monitoring.database import create_engine, parse_url, writing
 
@@ -17,14 +15,7 @@ from monitoring.database import create_engine, parse_url, writing
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
     """The script as a module."""
-    path = Path(__file__).resolve().parent.parent / "scripts" / "check_durability"
-    loader = importlib.machinery.SourceFileLoader("check_durability", str(path))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module  # where dataclasses look up their annotations
-    loader.exec_module(module)
-    return module
+    return load_script("check_durability")
 
 
 def test_what_was_acknowledged_survives_kill_9(script: ModuleType, tmp_path: Path) -> None:

@@ -129,14 +129,13 @@ class Frontend:
     def segment(self, samples: Samples, first: int, clip: Span) -> Segment:
         """Level one stretch of speech that begins at sample ``first``, before or within ``clip``; what is softer
         at its ends is cut off."""
-        begin, end = foreground(
-            samples,
-            loudness.active_speech_level(samples),
-            self.options.foreground_range_db,
-            self.options.foreground_pad_ms,
-        )
-        samples, first = samples[begin:end], first + begin
         level_dbfs = loudness.active_speech_level(samples)
+        begin, end = foreground(
+            samples, level_dbfs, self.options.foreground_range_db, self.options.foreground_pad_ms
+        )
+        if (begin, end) != (0, len(samples)):
+            samples, first = samples[begin:end], first + begin
+            level_dbfs = loudness.active_speech_level(samples)
         levelled = loudness.dither(loudness.apply_gain(samples, gain_for(level_dbfs, self.options)))
         start = min(max(first, clip.start), clip.end)
         span = Span(start, max(start, min(first + len(samples), clip.end)))

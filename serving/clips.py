@@ -11,8 +11,9 @@ from starlette.requests import Request
 
 from asr.audio import AudioLimits
 from asr.errors import AudioError
-from asr.transcript import SAMPLE_RATE_HZ
-from serving.jobs import Samples
+from asr.transcript import SAMPLE_RATE_HZ, Transcript
+from serving.disconnect import unless_gone
+from serving.jobs import Hearing, Samples
 from serving.recording import Ledger
 from serving.services import Services
 from serving.settings import Settings
@@ -65,6 +66,19 @@ async def decoded(upload: Upload, services: Services, ledger: Ledger) -> Samples
     ledger.took({"decode": time.perf_counter() - started})
     charge(ledger, services, len(samples) / SAMPLE_RATE_HZ)
     return samples
+
+
+async def heard(
+    request: Request, upload: Upload, hearing: Hearing, services: Services, ledger: Ledger
+) -> Transcript:
+    """What is said in an upload, unless its client hangs up. Raises what `decoded` and `Engine.transcribe` raise."""
+
+    async def work() -> Transcript:
+        with services.engine.scheduler.place():
+            samples = await decoded(upload, services, ledger)
+            return ledger.heard(await services.engine.transcribe(samples, hearing))
+
+    return await unless_gone(request, work())
 
 
 def admit(ledger: Ledger, services: Services) -> None:

@@ -16,7 +16,6 @@ from monitoring.record import Transport
 from serving import clips
 from serving.access_log import annotate
 from serving.auth import require
-from serving.disconnect import unless_gone
 from serving.documented import refusals
 from serving.keys import Scope
 from serving.models import names
@@ -25,7 +24,6 @@ from serving.openai.document import ANSWERS, FORM
 from serving.openai.events import MEDIA_TYPE, events, without_unasked
 from serving.openai.form import Form
 from serving.openai.parameters import Format, Wanted, wanted
-from serving.recording import Ledger
 from serving.services import Services, Shared
 from serving.uploads import Upload
 
@@ -60,7 +58,7 @@ async def transcribe(request: Request, services: Shared) -> Response:
             for field, given in (("session", ledger.session), ("language", form.text("language")))
             if given is None
         )
-        transcript = await unless_gone(request, _heard(upload, asked, services, ledger))
+        transcript = await clips.heard(request, upload, asked.hearing, services, ledger)
         annotate(
             request,
             model=transcript.model,
@@ -73,12 +71,6 @@ async def transcribe(request: Request, services: Shared) -> Response:
             answer.headers.update(services.rates.allowance(ledger.key_id).headers())
         answer.headers.update(await _kept(upload, asked, services, ledger.request_id))
         return answer
-
-
-async def _heard(upload: Upload, asked: Wanted, services: Services, ledger: Ledger) -> Transcript:
-    with services.engine.scheduler.place():
-        samples = await clips.decoded(upload, services, ledger)
-        return ledger.heard(await services.engine.transcribe(samples, asked.hearing))
 
 
 async def _kept(upload: Upload, asked: Wanted, services: Services, request_id: str) -> Mapping[str, str]:

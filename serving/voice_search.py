@@ -13,7 +13,6 @@ from monitoring.record import Transport
 from serving import clips
 from serving.access_log import annotate
 from serving.auth import Principal, require
-from serving.disconnect import unless_gone
 from serving.documented import refusals
 from serving.errors import InvalidParameterError, NotFoundError
 from serving.jobs import Hearing
@@ -124,7 +123,7 @@ async def by_voice(
         upload = await clips.received(request, services, ledger)
         count = _count(upload)
         ledger.session = _session(upload) or ledger.session
-        transcript = await unless_gone(request, _heard(upload, services, ledger))
+        transcript = await clips.heard(request, upload, Hearing(catalog=True), services, ledger)
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, transcript.readings, count)
         annotate(
@@ -178,12 +177,6 @@ def heard_text(transcript: Transcript) -> HeardText:
         words=[HeardWord(**word.as_dict()) for word in transcript.words],
         null_reason=transcript.null_reason,
     )
-
-
-async def _heard(upload: Upload, services: Services, ledger: Ledger) -> Transcript:
-    with services.engine.scheduler.place():
-        samples = await clips.decoded(upload, services, ledger)
-        return ledger.heard(await services.engine.transcribe(samples, Hearing(catalog=True)))
 
 
 def _session(upload: Upload) -> str | None:

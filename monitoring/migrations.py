@@ -63,6 +63,37 @@ MIGRATIONS = (
             for columns in ("at_us, id", "query_id", "session")
         ),
     ),
+    Migration(
+        3,
+        (
+            *(
+                f"ALTER TABLE records ADD COLUMN {column}"
+                for column in (
+                    "perplexity DOUBLE PRECISION",
+                    "entropy DOUBLE PRECISION",
+                    "top_score DOUBLE PRECISION",
+                    "repeats DOUBLE PRECISION",
+                    "device TEXT",
+                    "locale TEXT",
+                )
+            ),
+            """CREATE TABLE followed (
+                query_id TEXT PRIMARY KEY NOT NULL, at_us BIGINT NOT NULL, model TEXT NOT NULL, arm TEXT NOT NULL,
+                transport TEXT NOT NULL, session TEXT, again TEXT, again_as TEXT, clicks INTEGER NOT NULL,
+                dwell_s DOUBLE PRECISION, satisfied BOOLEAN NOT NULL)""",
+            "CREATE INDEX followed_at_us ON followed (at_us)",
+            "CREATE INDEX followed_session ON followed (session)",
+            """CREATE TABLE rollups (
+                minute_us BIGINT NOT NULL, writer TEXT NOT NULL, model TEXT NOT NULL, arm TEXT NOT NULL,
+                transport TEXT NOT NULL, body {json} NOT NULL,
+                PRIMARY KEY (minute_us, writer, model, arm, transport))""",
+            """CREATE TABLE journal (
+                id {id}, at_us BIGINT NOT NULL, alarm TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
+                body {json} NOT NULL)""",
+            "CREATE INDEX journal_at_us ON journal (at_us, id)",
+            "CREATE TABLE profiles (id {id}, at_us BIGINT NOT NULL, name TEXT NOT NULL, body {json} NOT NULL)",
+        ),
+    ),
 )
 LATEST = MIGRATIONS[-1].number
 

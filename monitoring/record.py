@@ -58,7 +58,10 @@ class Record:
     ``stages_s`` has some of ``queue, decode, vad, level, model, beam, search`` and what each took. ``results`` are the
     ids shown, best first. ``session`` is the client's own, opaque name of a sitting; ``key_id`` that of the API key.
     ``fields_missing`` names what a well-meaning client would have sent. ``error`` is the type of the error, never
-    its message, which may quote what was said.
+    its message, which may quote what was said. ``perplexity`` is the language model's, per word, of the text;
+    ``entropy`` the mean over frames of that of the network's answer, in nats. ``top_score`` is the first result's, in
+    [0, 1]; None: nothing was searched for. ``repeats`` is how unlike this clip sounds to the one before it in its
+    session, from 0 to 1; None: there was none in time. ``device`` and ``locale`` are what the client says of itself.
     """
 
     request_id: str
@@ -84,6 +87,12 @@ class Record:
     first_partial_s: float | None = None  # from the start of speech
     final_after_speech_s: float | None = None  # from the endpoint decision to the final text
     fields_missing: tuple[str, ...] = ()
+    perplexity: float | None = None
+    entropy: float | None = None
+    top_score: float | None = None
+    repeats: float | None = None
+    device: str | None = None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

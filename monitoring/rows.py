@@ -59,6 +59,12 @@ def record_row(record: Record) -> Row:
         "first_partial_s": _finite(record.first_partial_s),
         "final_after_speech_s": _finite(record.final_after_speech_s),
         "fields_missing": [_plain(name) for name in record.fields_missing],
+        "perplexity": _finite(record.perplexity),
+        "entropy": _finite(record.entropy),
+        "top_score": _finite(record.top_score),
+        "repeats": _finite(record.repeats),
+        "device": _optional(record.device),
+        "locale": _optional(record.locale),
     }
 
 
@@ -105,6 +111,12 @@ def record_of(row: Row) -> Record:
         first_partial_s=row["first_partial_s"],
         final_after_speech_s=row["final_after_speech_s"],
         fields_missing=tuple(row["fields_missing"]),
+        perplexity=row["perplexity"],
+        entropy=row["entropy"],
+        top_score=row["top_score"],
+        repeats=row["repeats"],
+        device=row["device"],
+        locale=row["locale"],
     )
 
 

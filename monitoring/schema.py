@@ -7,7 +7,7 @@ typed, and the only column that holds it. The columns of the clip begin with ``c
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData()
@@ -54,6 +54,12 @@ RECORDS = Table(
     Column("first_partial_s", Double),
     Column("final_after_speech_s", Double),
     Column("fields_missing", _JSON, nullable=False),
+    Column("perplexity", Double),
+    Column("entropy", Double),
+    Column("top_score", Double),
+    Column("repeats", Double),
+    Column("device", Text),
+    Column("locale", Text),
 )
 
 EVENTS = Table(
@@ -68,4 +74,55 @@ EVENTS = Table(
     Column("text", Text, nullable=False),
     Column("session", Text),
     Column("key_id", Text),
+)
+
+# What became of a query, once its session is settled (`outcomes`). No text.
+FOLLOWED = Table(
+    "followed",
+    METADATA,
+    Column("query_id", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),  # of the query
+    Column("model", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("transport", Text, nullable=False),
+    Column("session", Text),
+    Column("again", Text),  # explicit, repeat, rephrase, typed; NULL: it was not asked again
+    Column("again_as", Text),
+    Column("clicks", Integer, nullable=False),
+    Column("dwell_s", Double),  # of the longest click that ended
+    Column("satisfied", Boolean, nullable=False),
+)
+
+# Counts of a minute, as one process saw them (`rollup`). Nobody's in particular: they outlive records.
+ROLLUPS = Table(
+    "rollups",
+    METADATA,
+    Column("minute_us", BigInteger, primary_key=True),
+    Column("writer", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("arm", Text, primary_key=True),
+    Column("transport", Text, primary_key=True),
+    Column("body", _JSON, nullable=False),
+)
+
+# What alarms did, and every change of a threshold with its reason (`journal`). Only ever added to.
+JOURNAL = Table(
+    "journal",
+    METADATA,
+    Column("id", _ROW_ID, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("alarm", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", _JSON, nullable=False),
+)
+
+# Frozen references for drift (`profile`), by name; the newest of a name holds.
+PROFILES = Table(
+    "profiles",
+    METADATA,
+    Column("id", _ROW_ID, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", _JSON, nullable=False),
 )

@@ -1,0 +1,1 @@
+"""``voicesearch monitor``, a file a verb."""

@@ -6,6 +6,7 @@
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
+    ├── RulesError (ValueError)              a file of rules says what cannot be
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
 Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
@@ -37,6 +38,10 @@ class StoreUnavailableError(StoreError, OSError):
 
 class UnstorableError(StoreError, ValueError):
     """The database refuses this one record or event for what it holds; trying again does not help."""
+
+
+class RulesError(MonitoringError, ValueError):
+    """A file of rules cannot be read, or a threshold in it is beyond what makes sense."""
 
 
 class MissingPackageError(MonitoringError, ImportError):

@@ -7,6 +7,8 @@
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
     ├── RulesError (ValueError)              a file of rules says what cannot be
+    ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
+    ├── WindowError (ValueError)             that is no size of a window
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
 Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
@@ -42,6 +44,14 @@ class UnstorableError(StoreError, ValueError):
 
 class RulesError(MonitoringError, ValueError):
     """A file of rules cannot be read, or a threshold in it is beyond what makes sense."""
+
+
+class ProfileError(MonitoringError, ValueError):
+    """A reference for drift is not there, too small, damaged, or of a form that this version does not read."""
+
+
+class WindowError(MonitoringError, ValueError):
+    """What was asked for is no size of a window."""
 
 
 class MissingPackageError(MonitoringError, ImportError):

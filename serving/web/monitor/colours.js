@@ -1,0 +1,12 @@
+// Colours of charts, read from the style sheet, so that light and dark are decided in one place.
+
+/** @param {string} name of a custom property, without the dashes @param {number} [alpha] */
+export function colour(name, alpha = 1) {
+  const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  return alpha === 1 ? hex : hex + Math.round(255 * alpha).toString(16).padStart(2, "0");
+}
+
+/** @param {() => void} change light became dark, or dark light */
+export function onScheme(change) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", change);
+}

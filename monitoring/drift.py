@@ -40,13 +40,14 @@ LEAST = 20  # sittings of a window with a value: fewer are not judged
 class DriftLimits:
     """``rate``: of windows without drift in which any feature is significant. ``distance`` and ``h``: the least
     effect of a measured and of a yes-or-no feature (0.07 is a null rate of 3 % that becomes 4.3 %). ``needed`` of the
-    last ``of`` windows make a drift persistent."""
+    last ``of`` windows make a drift persistent. ``stages`` are judged together, others not at all."""
 
     rate: float = 0.05
     distance: float = 0.04
     h: float = 0.07
     needed: int = 2
     of: int = 3
+    stages: tuple[Stage, ...] = tuple(Stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,8 @@ def judge(
     judged: list[FeatureDrift] = []
     not_judged: list[tuple[str, str]] = []
     for place, feature in enumerate(FEATURES):
+        if feature.stage not in limits.stages:
+            continue
         values, slots = sample.column(place)
         bins = profile.features.get(feature.name)
         if bins is None:

@@ -24,4 +24,6 @@ def run(args: Namespace) -> int:
     return code
 
 
-COMMAND = Command("monitor", "what comes in, what goes out, what people do next, and alarms", add_arguments, run)
+COMMAND = Command(
+    "monitor", "what comes in, what goes out, what people do next, and alarms", add_arguments, run
+)

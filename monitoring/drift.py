@@ -23,12 +23,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
 from monitoring.distances import cohens_h, jensen_shannon, kolmogorov_smirnov, psi
 from monitoring.features import FEATURES, Feature, Stage
 from monitoring.frozen_bins import Expected, FrozenBins, count, expected
-from monitoring.null_distribution import binned_thresholds, ks_p_value, ks_threshold, round_size
+from monitoring.null_distribution import adjusted, binned_thresholds, ks_p_value, ks_threshold, round_size
 from monitoring.profile import Profile
 from monitoring.record import Record
 from monitoring.sample import Sample, gather
@@ -208,9 +207,7 @@ def _measure(
     coarse_before = np.add.reduceat(there.shares, cuts) * there.size
     coarse_now = np.add.reduceat(current, cuts)
     shape = tuple(np.add.reduceat(np.asarray(bins.counts).sum(axis=0), cuts).tolist())
-    psi_threshold, js_threshold = binned_thresholds(
-        shape, round_size(there.size), round_size(n), limits.rate
-    )
+    psi_threshold, js_threshold = binned_thresholds(shape, round_size(there.size), round_size(n), limits.rate)
     before, now = (
         (float(there.shares[1]), float(values.mean()))
         if feature.binary
@@ -233,7 +230,9 @@ def _measure(
         before=before,
         now=now,
         histogram=Histogram(
-            bins.shown_edges, tuple(there.shown.tolist()), tuple((count(values, bins.shown_edges) / n).tolist())
+            bins.shown_edges,
+            tuple(there.shown.tolist()),
+            tuple((count(values, bins.shown_edges) / n).tolist()),
         ),
     )
 
@@ -244,11 +243,11 @@ def _decide(
     """Benjamini-Hochberg over all features, the floor of the effect, and how often before."""
     if not judged:
         return ()
-    adjusted = false_discovery_control([one.p for one in judged])
-    rejected = int((adjusted <= limits.rate).sum())
+    survive = adjusted([one.p for one in judged])
+    rejected = sum(p <= limits.rate for p in survive)
     level = limits.rate * max(1, rejected) / len(judged)  # what the next p value has to be under
     decided = []
-    for one, p_adjusted in zip(judged, adjusted.tolist(), strict=True):
+    for one, p_adjusted in zip(judged, survive, strict=True):
         significant = p_adjusted <= limits.rate
         drifted = significant and abs(one.effect) >= one.floor
         times = drifted + sum(one.feature.name in names for names in last)

@@ -95,11 +95,7 @@ class Profile:
                 int(body["records"]),
                 int(body["sittings"]),
                 tuple(map(str, body["models"])),
-                {
-                    name: FrozenBins.from_dict(one)
-                    for name, one in body["features"].items()
-                    if name in known
-                },
+                {name: FrozenBins.from_dict(one) for name, one in body["features"].items() if name in known},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProfileError(

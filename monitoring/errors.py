@@ -6,6 +6,8 @@
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
+    ├── IncidentError (ValueError)           a simulated incident that is none
+    ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
 Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
@@ -37,6 +39,14 @@ class StoreUnavailableError(StoreError, OSError):
 
 class UnstorableError(StoreError, ValueError):
     """The database refuses this one record or event for what it holds; trying again does not help."""
+
+
+class IncidentError(MonitoringError, ValueError):
+    """An incident to simulate is misspelled, or cannot be."""
+
+
+class PoolError(MonitoringError, ValueError):
+    """There is no pool of hearings to simulate with, or it is of another format."""
 
 
 class MissingPackageError(MonitoringError, ImportError):

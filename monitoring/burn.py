@@ -6,6 +6,7 @@ Source: Google, The Site Reliability Workbook (2018), chapter 5, "Multiwindow, M
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -84,15 +85,12 @@ def _bad_events(contract: Contract, minutes: Series, since: datetime, until: dat
 def slower(bins: Counts, than_s: float) -> float:
     """How many of binned times are longer; linear within the bin that ``than_s`` lies in."""
     edges = EDGES[LATENCY]
-    above = 0.0
-    for place, count in enumerate(bins):
-        low = edges[place - 1] if place else 0.0
-        high = edges[place] if place < len(edges) else float("inf")
-        if low >= than_s:
-            above += int(count)
-        elif high > than_s and high != float("inf"):
-            above += int(count) * (high - than_s) / (high - low)
-    return above
+    within = bisect_right(edges, than_s)  # the bin that it lies in
+    above = float(bins[within + 1 :].sum())
+    if within == len(edges):
+        return above
+    low, high = edges[within - 1] if within else 0.0, edges[within]
+    return above + float(bins[within]) * (high - than_s) / (high - low)
 
 
 def _bad(contract: Contract) -> str:

@@ -3,6 +3,7 @@
     MonitoringError
     ├── StoreError                           the event store
     │   ├── StoreUrlError (ValueError)           no database that we can use is at this URL
+    │   ├── NoStoreError (FileNotFoundError)     nothing is there, and nobody asked to make one
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
@@ -26,6 +27,10 @@ class StoreError(MonitoringError):
 
 class StoreUrlError(StoreError, ValueError):
     """The URL names no database that the store can use."""
+
+
+class NoStoreError(StoreError, FileNotFoundError):
+    """There is no store where one was looked for, and an empty one would answer every question wrongly."""
 
 
 class SchemaVersionError(StoreError, RuntimeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring import database, queries, retention
+from monitoring import database, queries, retention, rollup_store
 from monitoring.backlog import Backlog, Owner, Pending
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
 from monitoring.export import export
@@ -26,6 +26,7 @@ from monitoring.migrations import migrate
 from monitoring.queries import Window
 from monitoring.record import Event, Record
 from monitoring.retention import Deleted
+from monitoring.rollup import Rollup, RollupKey
 from monitoring.writer import Limits, Writer
 
 T = TypeVar("T")
@@ -135,6 +136,25 @@ class EventStore:
         """
         # In this order: a record leaves the backlog only when it is in the database.
         return self._backlog.owner_of(query_id) or queries.owner_of(self._engine, query_id)
+
+    def add_rollups(self, deltas: Sequence[tuple[RollupKey, Rollup]], writer: str) -> None:
+        """Keep counts (see ``rollup_store``). ``writer`` is a new name for every flush, the same for its retries.
+
+        Raises ``StoreUnavailableError``: they are not kept, or nobody knows; add the same again.
+        """
+        self._on_writer(partial(rollup_store.write, self._engine, deltas, writer))
+
+    def rollups(
+        self, since: datetime, until: datetime, step: timedelta
+    ) -> list[tuple[datetime, RollupKey, Rollup]]:
+        """Counts of ``[since, until)``, a sum a step and key (see ``rollup_store.read``)."""
+        return rollup_store.read(self._engine, since, until, step)
+
+    def tidy_rollups(self, now: datetime, before: datetime | None = None) -> None:
+        """Merge rollups that are old enough, and delete those from before a time. Raises ``StoreUnavailableError``."""
+        self._on_writer(partial(rollup_store.compact, self._engine, now))
+        if before is not None:
+            self._on_writer(partial(rollup_store.purge, self._engine, before))
 
     def purge(self, before: datetime) -> Deleted:
         """Delete all that is older, in small steps between which others write. Raises ``StoreUnavailableError``."""

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from asr.transcript import Reading, Transcript
 from monitoring.record import Observer, Transport
 from monitoring.store import EventStore
+from serving import slices
 from serving.decoding import Decoders
 from serving.engine import Engine
 from serving.queries import Queries
@@ -77,6 +78,7 @@ class Services:
         ledger = self.unnamed_ledger(transport, request_id(connection))
         ledger.key_id = key_id(connection)
         ledger.session = connection.headers.get("x-session-id", "")[:64] or None
+        ledger.device, ledger.locale = slices.device(connection), slices.locale(connection)
         return ledger
 
     def unnamed_ledger(self, transport: Transport, request_id: str) -> Ledger:

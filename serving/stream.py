@@ -215,7 +215,9 @@ class Conversation:
         config = self._session.config
         if config is not None and config.session is not None:
             ledger.session = config.session
-        ledger.fields_missing = () if ledger.session else ("session",)
+        if config is not None and config.device is not None:
+            ledger.device = config.device
+        ledger.missing()
         return ledger
 
     def _waiting_s(self) -> float:

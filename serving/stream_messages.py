@@ -23,6 +23,7 @@ from serving.hotwords import within_limits
 from serving.jobs import Hearing
 from serving.pcm import MAX_RATE_HZ, MIN_RATE_HZ, PcmFormat
 from serving.problems import problem
+from serving.slices import DEVICE, LONGEST
 
 SHOWN = 5  # names of unknown keys in a message; a client may have sent thousands
 UNKNOWN = "extra_forbidden"  # pydantic's name for a key that a model does not have
@@ -50,6 +51,9 @@ class StreamConfig(_Strict):
     endpoint: Endpoint = Endpoint()
     session: Annotated[str, Field(min_length=1, max_length=64)] | None = (
         None  # the client's name of a sitting
+    )
+    device: Annotated[str, Field(pattern=f"^{DEVICE.pattern}$", max_length=LONGEST)] | None = (
+        None  # the kind it is of
     )
     single: bool = False  # one utterance and no more
 

@@ -56,6 +56,6 @@ class Utterances:
             ledger.final_after_speech_s = answer.took_s
             if answer.search_s is not None:
                 ledger.took({"search": answer.search_s})
-            ledger.results = tuple(str(result["id"]) for result in answer.results or ())
+            ledger.found(answer.results or ())
         self._ledger, self._began, self._recorded = self._new(), None, True
         return query.id

@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring import database, queries, retention, rollup_store
+from monitoring import database, profiles, queries, retention, rollup_store
 from monitoring.backlog import Backlog, Owner, Pending
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
 from monitoring.export import export
 from monitoring.insert import insert_all
 from monitoring.migrations import migrate
+from monitoring.profile import Profile
 from monitoring.queries import Window
 from monitoring.record import Event, Record
 from monitoring.retention import Deleted
@@ -136,6 +137,21 @@ class EventStore:
         """
         # In this order: a record leaves the backlog only when it is in the database.
         return self._backlog.owner_of(query_id) or queries.owner_of(self._engine, query_id)
+
+    def freeze(self, profile: Profile) -> None:
+        """Keep a reference for drift; it holds under its name from now on. Raises ``StoreUnavailableError``."""
+        self._on_writer(partial(profiles.write, self._engine, profile))
+
+    def profile(self, name: str) -> Profile | None:
+        """The reference that holds under a name; None: there is none.
+
+        Raises ``ProfileError`` for one that cannot be read, and ``StoreUnavailableError``.
+        """
+        return profiles.read(self._engine, name)
+
+    def profile_names(self) -> tuple[str, ...]:
+        """Of all references there are. Raises ``StoreUnavailableError``."""
+        return profiles.names(self._engine)
 
     def add_rollups(self, deltas: Sequence[tuple[RollupKey, Rollup]], writer: str) -> None:
         """Keep counts (see ``rollup_store``). ``writer`` is a new name for every flush, the same for its retries.

@@ -6,9 +6,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
+from monitoring.commands import drift, freeze
 from monitoring.errors import MonitoringError
 
-VERBS: tuple[Command, ...] = ()
+VERBS: tuple[Command, ...] = (freeze.VERB, drift.VERB)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

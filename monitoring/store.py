@@ -7,7 +7,7 @@ it is durable. Questions read the database directly and block: in an event loop,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,11 +17,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring import database, profiles, queries, retention, rollup_store
+from monitoring import database, journal, profiles, queries, retention, rollup_store
 from monitoring.backlog import Backlog, Owner, Pending
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
 from monitoring.export import export
 from monitoring.insert import insert_all
+from monitoring.journal import Entry, Kind
+from monitoring.leader import Leader
 from monitoring.migrations import migrate
 from monitoring.profile import Profile
 from monitoring.queries import Window
@@ -171,6 +173,26 @@ class EventStore:
         self._on_writer(partial(rollup_store.compact, self._engine, now))
         if before is not None:
             self._on_writer(partial(rollup_store.purge, self._engine, before))
+
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Add to the journal, all or nothing. Raises ``StoreUnavailableError``."""
+        self._on_writer(partial(journal.append, self._engine, entries))
+
+    def journal(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        alarm: str | None = None,
+        kinds: Collection[Kind] = tuple(Kind),
+        newest: int = 1_000,
+    ) -> list[Entry]:
+        """Entries of ``[since, until)``, oldest first; of many the newest. Raises ``StoreUnavailableError``."""
+        return journal.read(self._engine, since, until, alarm=alarm, kinds=kinds, newest=newest)
+
+    def candidate(self) -> Leader:
+        """Somebody who may become the one of several processes that judges."""
+        return Leader(self._engine)
 
     def purge(self, before: datetime) -> Deleted:
         """Delete all that is older, in small steps between which others write. Raises ``StoreUnavailableError``."""

@@ -9,6 +9,7 @@
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
     ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
     ├── WindowError (ValueError)             that is no size of a window
+    ├── ActionError (ValueError)             nobody can be told of alarms at such an address
     ├── RulesError (ValueError)              a file of rules says what cannot be
     ├── IncidentError (ValueError)           a simulated incident that is none
     ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
@@ -55,6 +56,10 @@ class ProfileError(MonitoringError, ValueError):
 
 class WindowError(MonitoringError, ValueError):
     """What was asked for is no size of a window."""
+
+
+class ActionError(MonitoringError, ValueError):
+    """Nobody can be told of alarms at such an address."""
 
 
 class RulesError(MonitoringError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from asr import bundle, model_index
+from asr import bundle, model_index, onnx_asr_files
 from asr.commands.command import DONE, SOME_FAILED, Command
 from asr.commands.progress import say
 from asr.errors import AsrError, BundleError, OptionError
@@ -43,11 +43,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     check.set_defaults(run_models=run_verify)
     fetch = verbs.add_parser("pull", help="install a model; an interrupted download goes on")
     fetch.add_argument(
-        "source", metavar="SOURCE", help="path or address of a .zip or .tar.gz, or a name in the index"
+        "source",
+        metavar="SOURCE",
+        help="path or address of a .zip or .tar.gz, a name in the index, or onnx-asr:NAME",
     )
     _add_index_argument(fetch)
     fetch.add_argument("--sha256", metavar="DIGEST", help="of the archive; needed for plain http")
     fetch.add_argument("--name", help="install under this name (default: the model's own)")
+    fetch.add_argument("--precision", help="of onnx-asr:NAME: int8 ... as its publisher offers")
     fetch.add_argument("--force", action="store_true", help="replace an installed model of that name")
     fetch.set_defaults(run_models=run_pull)
 
@@ -174,6 +177,8 @@ def run_verify(args: Namespace) -> int:
 
 def run_pull(args: Namespace) -> int:
     """Install and say where."""
+    if onnx_asr_files.is_named(args.source):
+        return _pull_from_hub(args)
     source, options = args.source, PullOptions(args.sha256, args.name, args.force)
     if not is_address(source) and NAME.fullmatch(source) and not Path(source).is_file():
         entry = _entry(args)
@@ -187,6 +192,15 @@ def run_pull(args: Namespace) -> int:
 
         folder = pull(source, bundle.models_home(), options, advance)
     print(f"{bundle.read(folder).identity} installed in {folder}")
+    return DONE
+
+
+def _pull_from_hub(args: Namespace) -> int:
+    """A model of others, by the library's own ways."""
+    if args.sha256 or args.name or args.force:
+        raise OptionError(f"{args.source} is kept by onnx-asr: --sha256, --name and --force are for archives")
+    onnx_asr_files.fetch(args.source, args.precision)
+    print(f"{onnx_asr_files.describe(args.source, args.precision).identity} installed")
     return DONE
 
 

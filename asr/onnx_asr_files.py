@@ -111,15 +111,17 @@ def find(model: str | Path, precision: str | None = None) -> dict[str, Path]:
         raise BundleError(f"{model}: {named.folder} is no folder")
     try:
         return _resolve(named, precision, offline=True)
-    except (OSError, ValueError, TypeError) as error:
-        # Without its folder or its cache the library cannot know more than that a file is missing.
-        advice = (
-            "give a folder with a model, and its type where no config.json has it (onnx-asr:TYPE=FOLDER)"
-            if named.folder is not None
-            else f"voicesearch models pull {PREFIX}{named.kind} installs it, if it is one"
-        )
+    except FileNotFoundError as error:
         wanted = "" if precision in (None, AS_PUBLISHED) else f" with {precision} weights"
-        raise BundleError(f"{model}{wanted} is not here: {_first_line(error)}; {advice}") from error
+        if named.folder is None:
+            pull = f"voicesearch models pull {model}" + (f" --precision {precision}" if wanted else "")
+            raise BundleError(f"{model}{wanted} is not on this machine: {pull}") from error
+        raise BundleError(
+            f"{model} is no folder of a model{wanted}: {_first_line(error)} Where no config.json tells the type, say it: "
+            f"{PREFIX}TYPE=FOLDER"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{model} is no model that onnx-asr knows: {_first_line(error)}") from error
 
 
 def fetch(model: str | Path, precision: str | None = None) -> dict[str, Path]:
@@ -178,8 +180,6 @@ def _resolve(named: Named, precision: str | None, *, offline: bool) -> dict[str,
         resolver = library().create_asr_resolver(named.kind, named.folder, offline=offline)
         found: dict[str, Path] = resolver.resolve_model(quantization=quantization)
     except ModuleNotFoundError as error:  # no huggingface_hub: nothing can have been downloaded
-        if isinstance(error, MissingPackageError):
-            raise
         raise FileNotFoundError(str(error)) from error
     return {key: Path(path) for key, path in found.items()}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from asr import bundle, model_index, onnx_asr_files
+from asr import bundle, model_index, model_name, onnx_asr_files
 from asr.commands.command import DONE, SOME_FAILED, Command
 from asr.commands.progress import say
 from asr.errors import AsrError, BundleError, OptionError
@@ -130,6 +130,8 @@ def _line(row: dict[str, Any]) -> str:
 
 def run_info(args: Namespace) -> int:
     """What ``bundle.json`` says, in short or as it stands."""
+    if onnx_asr_files.is_named(args.model):
+        return _info_of_others(args)
     folder = bundle.find(args.model)
     info = bundle.read(folder)
     if args.json:
@@ -157,6 +159,26 @@ def run_info(args: Namespace) -> int:
     for name, score in info.evaluation.get("slices", {}).items():
         if score.get("wer") is not None:
             print(f"  {name:20} {100 * score['wer']:5.1f} %")
+    return DONE
+
+
+def _info_of_others(args: Namespace) -> int:
+    """What is known of a model of onnx-asr."""
+    info = onnx_asr_files.describe(args.model)
+    size = sum(path.stat().st_size for path in model_name.files(args.model))
+    row = {
+        "model": info.identity,
+        "language": info.language,
+        "licence": info.licence,
+        "size_bytes": size,
+        "files": info.files,
+    }
+    if args.json:
+        print(json.dumps(row, indent=2))
+        return DONE
+    for label in ("model", "language", "licence"):
+        print(f"{label:11} {row[label]}")
+    print(f"{'size':11} {size / MB:.1f} MB in {len(info.files)} files")
     return DONE
 
 

@@ -115,4 +115,5 @@ def _filters() -> NDArray[np.float32]:
 def _cosines() -> NDArray[np.float32]:
     """Of the discrete cosine transform: ``(BANDS, CEPSTRA)``. The first is the energy of all bands."""
     phases = np.outer(np.arange(BANDS) + 0.5, np.arange(CEPSTRA))
-    return (np.sqrt(2.0 / BANDS) * np.cos(np.pi / BANDS * phases)).astype(np.float32)
+    cosines: NDArray[np.float32] = (np.sqrt(2.0 / BANDS) * np.cos(np.pi / BANDS * phases)).astype(np.float32)
+    return cosines

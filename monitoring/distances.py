@@ -47,4 +47,5 @@ def cohens_h(before: float, after: float) -> float:
 
 def _smoothed(counts: Counts) -> Numbers:
     more: Numbers = np.asarray(counts, dtype=np.float64) + HALF
-    return more / more.sum(axis=-1, keepdims=True)
+    shares: Numbers = more / more.sum(axis=-1, keepdims=True)
+    return shares

@@ -23,12 +23,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
 from monitoring.distances import cohens_h, jensen_shannon, kolmogorov_smirnov, psi
 from monitoring.features import FEATURES, Feature, Stage
 from monitoring.frozen_bins import Expected, FrozenBins, count, expected
-from monitoring.null_distribution import binned_thresholds, ks_p_value, ks_threshold, round_size
+from monitoring.null_distribution import adjusted, binned_thresholds, ks_p_value, ks_threshold, round_size
 from monitoring.profile import Profile
 from monitoring.record import Record
 from monitoring.sample import Sample, gather
@@ -40,13 +39,14 @@ LEAST = 20  # sittings of a window with a value: fewer are not judged
 class DriftLimits:
     """``rate``: of windows without drift in which any feature is significant. ``distance`` and ``h``: the least
     effect of a measured and of a yes-or-no feature (0.07 is a null rate of 3 % that becomes 4.3 %). ``needed`` of the
-    last ``of`` windows make a drift persistent."""
+    last ``of`` windows make a drift persistent. ``stages`` are judged together, others not at all."""
 
     rate: float = 0.05
     distance: float = 0.04
     h: float = 0.07
     needed: int = 2
     of: int = 3
+    stages: tuple[Stage, ...] = tuple(Stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,8 @@ def judge(
     judged: list[FeatureDrift] = []
     not_judged: list[tuple[str, str]] = []
     for place, feature in enumerate(FEATURES):
+        if feature.stage not in limits.stages:
+            continue
         values, slots = sample.column(place)
         bins = profile.features.get(feature.name)
         if bins is None:
@@ -205,9 +207,7 @@ def _measure(
     coarse_before = np.add.reduceat(there.shares, cuts) * there.size
     coarse_now = np.add.reduceat(current, cuts)
     shape = tuple(np.add.reduceat(np.asarray(bins.counts).sum(axis=0), cuts).tolist())
-    psi_threshold, js_threshold = binned_thresholds(
-        shape, round_size(there.size), round_size(n), limits.rate
-    )
+    psi_threshold, js_threshold = binned_thresholds(shape, round_size(there.size), round_size(n), limits.rate)
     before, now = (
         (float(there.shares[1]), float(values.mean()))
         if feature.binary
@@ -230,7 +230,9 @@ def _measure(
         before=before,
         now=now,
         histogram=Histogram(
-            bins.shown_edges, tuple(there.shown.tolist()), tuple((count(values, bins.shown_edges) / n).tolist())
+            bins.shown_edges,
+            tuple(there.shown.tolist()),
+            tuple((count(values, bins.shown_edges) / n).tolist()),
         ),
     )
 
@@ -241,11 +243,11 @@ def _decide(
     """Benjamini-Hochberg over all features, the floor of the effect, and how often before."""
     if not judged:
         return ()
-    adjusted = false_discovery_control([one.p for one in judged])
-    rejected = int((adjusted <= limits.rate).sum())
+    survive = adjusted([one.p for one in judged])
+    rejected = sum(p <= limits.rate for p in survive)
     level = limits.rate * max(1, rejected) / len(judged)  # what the next p value has to be under
     decided = []
-    for one, p_adjusted in zip(judged, adjusted.tolist(), strict=True):
+    for one, p_adjusted in zip(judged, survive, strict=True):
         significant = p_adjusted <= limits.rate
         drifted = significant and abs(one.effect) >= one.floor
         times = drifted + sum(one.feature.name in names for names in last)

@@ -7,12 +7,14 @@ all, no silence) gets a bin of its own. What is larger or smaller than all of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.features import Feature
+from monitoring.null_distribution import whole_counts
 from monitoring.sample import BLOCKS, SLOTS
 
 FINE = 100  # bins for the Kolmogorov-Smirnov distance, and as many cells of its test
@@ -75,7 +77,7 @@ class FrozenBins:
         for edges, table in ((made.edges, made.counts), (made.shown_edges, made.shown)):
             if len(table) != SLOTS or any(len(row) != len(edges) + 1 for row in table):
                 raise ValueError(f"{len(table)} rows of counts for {len(edges)} edges; expected {SLOTS}")
-            if any(a >= b for a, b in zip(edges, edges[1:], strict=False)):
+            if any(a >= b for a, b in pairwise(edges)):
                 raise ValueError("edges do not rise")
         return made
 
@@ -91,7 +93,7 @@ class Expected:
     @property
     def counts(self) -> NDArray[np.int64]:
         """Whole counts in these shares that add up to ``size``."""
-        return np.diff(np.rint(np.cumsum(self.shares) * self.size).astype(np.int64), prepend=0)
+        return whole_counts(self.shares, self.size)
 
 
 def expected(bins: FrozenBins, slots: NDArray[np.int64]) -> Expected:
@@ -122,10 +124,7 @@ def expected(bins: FrozenBins, slots: NDArray[np.int64]) -> Expected:
 def fine_edges(values: Values) -> tuple[float, ...]:
     """Up to about ``FINE`` quantiles; a value with the share of a bin or more is fenced in by two edges."""
     distinct, times = np.unique(values, return_counts=True)
-    if len(distinct) <= FINE:
-        often = distinct
-    else:
-        often = distinct[times >= len(values) / FINE]
+    often = distinct if len(distinct) <= FINE else distinct[times >= len(values) / FINE]
     quantiles = np.quantile(values, np.arange(1, FINE) / FINE, method="higher")
     edges = np.unique(np.concatenate([quantiles, often, np.nextafter(often, np.inf)]))
     return tuple(edges.tolist())
@@ -136,7 +135,5 @@ def count(values: Values, edges: tuple[float, ...]) -> NDArray[np.int64]:
     return np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
 
 
-def _table(
-    values: Values, slots: NDArray[np.int64], edges: tuple[float, ...]
-) -> tuple[tuple[int, ...], ...]:
+def _table(values: Values, slots: NDArray[np.int64], edges: tuple[float, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(count(values[slots == slot], edges).tolist()) for slot in range(SLOTS))

@@ -17,12 +17,13 @@ Naranjo, Journal of Risk Model Validation (2020), for the distribution of PSI.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil, exp, floor, log, sqrt
 
 import numpy as np
-from scipy.special import gammaln
-from scipy.stats import chi2
+from numpy.typing import NDArray
+from scipy.special import chdtri, gammaln
 
 from monitoring.distances import Counts, Numbers, jensen_shannon, kolmogorov_smirnov, psi
 
@@ -54,7 +55,7 @@ def ks_threshold(shape: tuple[int, ...], m: int, n: int, level: float) -> float:
 
     Sizes are of the reference and of the current sample. Solved on p = A exp(-2 z^2), z in units of sqrt(1/m + 1/n).
     """
-    pooled = _spread(np.asarray(shape, dtype=np.float64), m + n)
+    pooled = whole_counts(np.asarray(shape, dtype=np.float64), m + n)
     steps = _steps(pooled, m, n)
     unit = sqrt((m + n) / (m * n))
     z = sqrt(max(log(2 / level) / 2, 0.01))
@@ -75,14 +76,23 @@ def binned_thresholds(shape: tuple[int, ...], m: int, n: int, level: float) -> t
         return _drawn(shape, m, n, level)
     if min(m, n) * min(filled) / total < WELL_FILLED or len(filled) < len(shape):
         return _drawn(shape, m, n, level)
-    bound = float(chi2.isf(level, len(filled) - 1)) * (1 / m + 1 / n)
+    bound = float(chdtri(len(filled) - 1, level)) * (1 / m + 1 / n)
     return bound, bound / (8 * log(2))
 
 
 def round_size(size: int) -> int:
     """To two digits and a half (..., 1000, 1050, 1100, ...), at most 2.5 % off: so that thresholds are found again."""
-    step = max(1, 5 * 10 ** (len(str(size)) - 3))
+    step = max(1, 5 * int(10 ** (len(str(size)) - 3)))
     return max(1, round(size / step) * step)
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """Benjamini-Hochberg: the rate at which each would be among the rejected. JRSS B 57 (1995)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
+    least, made = 1.0, [1.0] * len(p_values)
+    for rank, at in zip(range(len(order), 0, -1), order, strict=True):
+        least = made[at] = min(least, p_values[at] * len(order) / rank)
+    return made
 
 
 def _drawn(shape: tuple[int, ...], m: int, n: int, level: float) -> tuple[float, float]:
@@ -95,10 +105,11 @@ def _drawn(shape: tuple[int, ...], m: int, n: int, level: float) -> tuple[float,
     )
 
 
-def _spread(shape: Numbers, total: int) -> Counts:
-    """Whole counts of that sum, in these proportions."""
-    edges = np.rint(np.cumsum(shape) * (total / shape.sum())).astype(np.int64)
-    return np.diff(edges, prepend=0)
+def whole_counts(shape: Numbers, total: int) -> NDArray[np.int64]:
+    """Counts that add up to ``total``, in these proportions, each sum up to a bin within a half."""
+    sums = np.rint(np.cumsum(shape) * (total / shape.sum())).astype(np.int64)
+    counts: NDArray[np.int64] = np.diff(sums, prepend=np.int64(0))
+    return counts
 
 
 def _steps(pooled: Counts, m: int, n: int) -> list[tuple[int, Numbers]]:

@@ -14,16 +14,12 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Engine, insert, select
-
-from monitoring.database import reading, writing
 from monitoring.errors import ProfileError
 from monitoring.features import FEATURES
 from monitoring.frozen_bins import FrozenBins
 from monitoring.record import Record
 from monitoring.rows import microseconds, moment
 from monitoring.sample import gather
-from monitoring.schema import PROFILES
 
 FORM = 1  # of the JSON
 LEAST = 100  # sittings with a value, or a feature cannot be a reference
@@ -99,41 +95,10 @@ class Profile:
                 int(body["records"]),
                 int(body["sittings"]),
                 tuple(map(str, body["models"])),
-                {
-                    name: FrozenBins.from_dict(one)
-                    for name, one in body["features"].items()
-                    if name in known
-                },
+                {name: FrozenBins.from_dict(one) for name, one in body["features"].items() if name in known},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProfileError(
                 f"the reference is damaged ({type(error).__name__}: {error}): freeze another one "
                 "(voicesearch monitor freeze)"
             ) from error
-
-
-def write(engine: Engine, profile: Profile) -> None:
-    """Keep a reference; of its name it is the one that holds from now on. Earlier ones stay.
-
-    Raises what SQLAlchemy raises: ``database.is_outage`` tells which is which.
-    """
-    row = {"at_us": microseconds(profile.at), "name": profile.name, "body": profile.as_dict()}
-    with writing(engine) as connection:
-        connection.execute(insert(PROFILES).values(row))
-
-
-def read(engine: Engine, name: str) -> Profile | None:
-    """The reference that holds under this name; None: there is none.
-
-    Raises ``ProfileError`` for one that cannot be read, and ``StoreUnavailableError``.
-    """
-    newest = select(PROFILES.c.body).where(PROFILES.c.name == name).order_by(PROFILES.c.id.desc()).limit(1)
-    with reading(engine) as connection:
-        body = connection.scalar(newest)
-    return None if body is None else Profile.from_dict(body)
-
-
-def names(engine: Engine) -> tuple[str, ...]:
-    """Of all references there are. Raises ``StoreUnavailableError``."""
-    with reading(engine) as connection:
-        return tuple(connection.scalars(select(PROFILES.c.name).distinct().order_by(PROFILES.c.name)))

@@ -20,7 +20,8 @@ from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
 from asr.errors import MissingPackageError, OptionError, UnsupportedAudioError
 from asr.frontend import Frontend, FrontendOptions, Segment
 from asr.hotwords import Hotwords
-from asr.transcribe import CACHED_LISTS, Transcriber, load_decoder
+from asr.reader import CACHED_LISTS, BundleReader, load_decoder
+from asr.transcribe import Transcriber
 from asr.transcript import ClipStats, NullReason, Reading, Span
 
 RATE = 16_000
@@ -55,7 +56,7 @@ class FakeDecoder:
 def fake(calibration: Calibration = CALIBRATION) -> Transcriber:
     """A transcriber that takes every clip for one utterance."""
     frontend = Frontend(FrontendOptions(vad="none"))
-    return Transcriber(FakeBundle(calibration), frontend, FakeDecoder())  # type: ignore[arg-type]
+    return Transcriber(BundleReader(FakeBundle(calibration), FakeDecoder()), frontend)  # type: ignore[arg-type]
 
 
 def heard(*words: tuple[str, int, int], confidence: float = 0.8, posterior: float = 1.0) -> Hypothesis:
@@ -265,7 +266,7 @@ def test_hotwords_choose_the_decoder_of_one_call() -> None:
         return NamedDecoder(hotwords.phrases[0])
 
     frontend = Frontend(FrontendOptions(vad="none"))
-    transcriber = Transcriber(FakeBundle(CALIBRATION), frontend, NamedDecoder("plain"), biased)  # type: ignore[arg-type]
+    transcriber = Transcriber(BundleReader(FakeBundle(CALIBRATION), NamedDecoder("plain"), biased), frontend)  # type: ignore[arg-type]
     lists = [None, Hotwords(("bob",)), Hotwords(("Bob",)), Hotwords(("mum",)), None, Hotwords(("bob",))]
     texts = [transcriber.transcribe(sound(1), hotwords=hotwords).text for hotwords in lists]
     assert texts == ["plain", "bob", "bob", "mum", "plain", "bob"]
@@ -281,7 +282,7 @@ def test_few_lists_are_kept() -> None:
         return NamedDecoder(hotwords.phrases[0])
 
     frontend = Frontend(FrontendOptions(vad="none"))
-    transcriber = Transcriber(FakeBundle(CALIBRATION), frontend, NamedDecoder("plain"), biased)  # type: ignore[arg-type]
+    transcriber = Transcriber(BundleReader(FakeBundle(CALIBRATION), NamedDecoder("plain"), biased), frontend)  # type: ignore[arg-type]
     names = "abcdefgh"[: CACHED_LISTS + 1]
     for name in (*names, names[-1], names[0]):
         transcriber.transcribe(sound(1), hotwords=Hotwords((name,)))

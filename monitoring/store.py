@@ -118,11 +118,6 @@ class EventStore:
         """Why the last try to write failed; None when it did not."""
         return self._writer.trouble
 
-    @property
-    def engine(self) -> Engine:
-        """The database, for reading what has a module of its own (`journal`, `profile`); what is written goes through here."""
-        return self._engine
-
     def records(
         self, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
     ) -> Iterator[Record]:

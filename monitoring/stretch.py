@@ -18,7 +18,9 @@ MINUTE = timedelta(minutes=1)
 STEPS = tuple(MINUTE * n for n in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440))
 MOST_POINTS = 500  # of a series: more than a chart has pixels for on most screens
 LONGEST = MOST_POINTS * STEPS[-1]
-FLUSH = timedelta(seconds=15)  # counts reach the store some seconds late: a minute is shown when it is whole
+FLUSH = timedelta(
+    seconds=45
+)  # counts reach the store so late (the watch ticks); a minute is shown when it is whole
 
 _AGO = re.compile(r"(\d{1,5})([mhd])")
 _UNITS = {"m": MINUTE, "h": 60 * MINUTE, "d": 1440 * MINUTE}

@@ -20,7 +20,9 @@ from monitoring.rollup import EDGES, LATENCY, RATES, STAGES, Rollup, RollupKey, 
 from monitoring.stretch import Stretch
 
 Row = tuple[datetime, RollupKey, Rollup]
+Served = dict[tuple[str, bool], dict[datetime, Rollup]]  # by model, and whether as a shadow
 
+SHADOW = "shadow"  # the arm that hears what others answer
 MOST_VERSIONS = 12  # in the list
 COMPARED = 4  # drawn side by side
 SETTLES_S = 180  # what people did next is known about so much later
@@ -42,8 +44,10 @@ class Asked:
 
 def view(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
     """Everything that the page draws of these rollups."""
-    stretch, by_model = asked.stretch, _by_model(rows)
-    shown = [steps for model, steps in by_model.items() if asked.model in (None, model)]
+    stretch, served = asked.stretch, _served(rows)
+    shown = [
+        steps for (model, shadow), steps in served.items() if not shadow and asked.model in (None, model)
+    ]
     at = [total(steps[start] for steps in shown if start in steps) for start in stretch.starts]
     whole = total(at)
     return {
@@ -69,7 +73,7 @@ def view(rows: Iterable[Row], asked: Asked) -> dict[str, Any]:
             for feature in FEATURES
             if not feature.binary
         },
-        "versions": _versions(by_model, stretch),
+        "versions": _versions(served, stretch),
     }
 
 
@@ -93,12 +97,12 @@ def below(bins: Sequence[int], edges: Sequence[float], bound: float) -> float | 
     return (reached + (bins[-1] if bound >= edges[-1] else 0)) / count
 
 
-def _by_model(rows: Iterable[Row]) -> dict[str, dict[datetime, Rollup]]:
-    """Sums over arms and transports, a rollup a model and step."""
-    found: dict[str, dict[datetime, Rollup]] = defaultdict(dict)
+def _served(rows: Iterable[Row]) -> Served:
+    """Sums over transports and over the arms that people were answered by; a shadow, which answers nobody, apart."""
+    found: Served = defaultdict(dict)
     for start, key, rollup in rows:
-        found[key.model].setdefault(start, Rollup()).add(rollup)
-    return dict(found)
+        found[key.model, key.arm == SHADOW].setdefault(start, Rollup()).add(rollup)
+    return found
 
 
 def _traffic(at: Sequence[Rollup], stretch: Stretch) -> dict[str, list[float]]:
@@ -194,25 +198,26 @@ def _spread(name: str, at: Sequence[Rollup], whole: Rollup) -> dict[str, Any]:
     }
 
 
-def _versions(by_model: dict[str, dict[datetime, Rollup]], stretch: Stretch) -> list[dict[str, Any]]:
+def _versions(served: Served, stretch: Stretch) -> list[dict[str, Any]]:
     """Each model that served, the one that served last first; the busiest few also step by step."""
-    sums = {model: total(steps.values()) for model, steps in by_model.items()}
-    busiest = sorted(sums, key=lambda model: -sums[model].counts["requests"])[:MOST_VERSIONS]
+    sums = {which: total(steps.values()) for which, steps in served.items()}
+    busiest = sorted(sums, key=lambda which: -sums[which].counts["requests"])[:MOST_VERSIONS]
     latest = sorted(
-        busiest, key=lambda model: (max(by_model[model]), sums[model].counts["requests"]), reverse=True
+        busiest, key=lambda which: (max(served[which]), sums[which].counts["requests"]), reverse=True
     )
     return [
         {
-            "model": model,
-            "requests": sums[model].counts["requests"],
-            "first": _seconds(min(by_model[model])),
-            "last": _seconds(max(by_model[model])),
-            "p95": _ms(sums[model].quantile(LATENCY, 0.95)),
-            "confidence": _short_or_none(sums[model].quantile("confidence", 0.5)),
-            "rates": {name: _share(*sums[model].rate(name)) for name in RATES},
-            **({"at": _compared(by_model[model], stretch)} if model in busiest[:COMPARED] else {}),
+            "model": which[0],
+            "shadow": which[1],
+            "requests": sums[which].counts["requests"],
+            "first": _seconds(min(served[which])),
+            "last": _seconds(max(served[which])),
+            "p95": _ms(sums[which].quantile(LATENCY, 0.95)),
+            "confidence": _short_or_none(sums[which].quantile("confidence", 0.5)),
+            "rates": {name: _share(*sums[which].rate(name)) for name in RATES},
+            **({"at": _compared(served[which], stretch)} if which in busiest[:COMPARED] else {}),
         }
-        for model in latest
+        for which in latest
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from monitoring.alarms import Alarm
 from monitoring.features import BY_NAME, FEATURES
 from monitoring.journal import Entry, Kind
 from monitoring.rules import Rule, Rules, kind_of
@@ -22,9 +23,15 @@ MOST_CHANGES = 100
 WINDOWS = 48  # of drift, of each rule
 
 
-def alarms_view(entries: Iterable[Entry], rules: Rules) -> dict[str, Any]:
-    """Of entries of any kind, oldest first. ``active`` has pages before tickets, and the longest first."""
+def alarms_view(
+    entries: Iterable[Entry], rules: Rules, states: Iterable[Alarm] | None = None
+) -> dict[str, Any]:
+    """Of entries of any kind, oldest first; ``states`` as the watch has them, None where nobody watches.
+
+    ``active`` has pages before tickets, and the longest first.
+    """
     entries = list(entries)
+    now = None if states is None else {alarm.name: alarm for alarm in states}
     spells = _spells(entry for entry in entries if entry.kind in ALARM_KINDS)
     active = [
         {**spell, **_rule(rules.by_name.get(spell["alarm"]))} for spell in spells if spell["cleared"] is None
@@ -34,7 +41,11 @@ def alarms_view(entries: Iterable[Entry], rules: Rules) -> dict[str, Any]:
         "active": sorted(active, key=lambda each: (each["severity"] != "page", each["fired"])),
         "history": sorted(spells, key=lambda spell: -spell["fired"])[:MOST_SPELLS],
         "changes": [_change(entry) for entry in reversed(changes[-MOST_CHANGES:])],
-        "rules": [{"alarm": rule.about.name, "kind": kind_of(rule), **_rule(rule)} for rule in rules],
+        "watched": now is not None,
+        "rules": [
+            {"alarm": rule.about.name, "kind": kind_of(rule), **_rule(rule), **_state(rule, now or {})}
+            for rule in rules
+        ],
     }
 
 
@@ -89,7 +100,7 @@ def amount(name: str, value: float) -> str:
     feature = BY_NAME[name]
     if feature.binary or (not feature.unit and feature.edges[-1] < 1):
         return f"{100 * value:.3g} %"
-    return f"{value:.3g} {feature.unit}".rstrip()
+    return f"{value:.3g} {'a second' if feature.unit == '1/s' else feature.unit}".rstrip()
 
 
 def _spells(entries: Iterable[Entry]) -> list[dict[str, Any]]:
@@ -120,6 +131,16 @@ def _rule(rule: Rule | None) -> dict[str, Any]:
     return {"severity": about.severity.value, "help": about.help, "lookfor": about.lookfor}
 
 
+def _state(rule: Rule, states: Mapping[str, Alarm]) -> dict[str, Any]:
+    """What the watch says of it now, which may be why it says nothing."""
+    alarm = states.get(rule.about.name)
+    return (
+        {"phase": None, "reason": None}
+        if alarm is None
+        else {"phase": alarm.phase.value, "reason": alarm.reason}
+    )
+
+
 def _change(entry: Entry) -> dict[str, Any]:
     return {"at": _seconds(entry.at), "alarm": entry.alarm, "kind": entry.kind.value, "reason": entry.reason}
 
@@ -142,7 +163,12 @@ def _report(entry: Entry) -> dict[str, Any]:
         "persistent": body.get("persistent", []),
         "not_judged": body.get("not_judged", {}),
         "features": {
-            told["feature"]: {**told, "help": BY_NAME[told["feature"]].help, "says": says(told)}
+            told["feature"]: {
+                **told,
+                "alarm": entry.alarm,
+                "help": BY_NAME[told["feature"]].help,
+                "says": says(told),
+            }
             for told in known
         },
     }

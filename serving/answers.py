@@ -64,7 +64,7 @@ class Answers:
         self._kept: OrderedDict[Hashable, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
 
     async def get(self, key: Hashable, make: Callable[[], Mapping[str, Any]]) -> Answer:
-        """What ``make`` gives, called in a thread; what was made for the same key a moment ago. Raises what it raises."""
+        """What ``make`` gives, called in a thread, or gave a moment ago for the same key. Raises what it raises."""
         now = self._clock()
         kept = self._kept.get(key)
         if kept is None or kept[0] + FRESH_S <= now or _failed(kept[1]):

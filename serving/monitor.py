@@ -14,8 +14,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from starlette.responses import Response
 
-from monitoring import journal, rules
+from monitoring import rules
 from monitoring.errors import StoreUnavailableError, WindowError
+from monitoring.journal import Kind
 from monitoring.stretch import plan
 from monitoring.view import Asked, view
 from monitoring.view_journal import ALARM_KINDS, CHANGE_KINDS, WINDOWS, alarms_view, drift_view
@@ -84,13 +85,15 @@ async def alarms(request: Request, services: Shared) -> Response:
     """Which alarms fire, which did, and every change of what they are judged by, with its reason."""
 
     def make() -> Mapping[str, Any]:
-        engine = services.store.engine
         entries = [
             entry
             for kinds in (ALARM_KINDS, CHANGE_KINDS)
-            for entry in journal.read(engine, kinds=kinds, newest=MOST_ENTRIES)
+            for entry in services.store.journal(kinds=kinds, newest=MOST_ENTRIES)
         ]
-        return alarms_view(entries, rules.load())
+        watch = getattr(services, "watch", None)
+        if watch is None:
+            return alarms_view(entries, rules.load())
+        return alarms_view(entries, watch.rules, watch.alarms)
 
     return await _respond(request, "alarms", make)
 
@@ -102,8 +105,7 @@ async def drift(request: Request, services: Shared) -> Response:
     """Each feature against the frozen reference: histograms, distances, and a verdict in words."""
 
     def make() -> Mapping[str, Any]:
-        kinds = (journal.Kind.DRIFT,)
-        return drift_view(journal.read(services.store.engine, kinds=kinds, newest=2 * WINDOWS))
+        return drift_view(services.store.journal(kinds=(Kind.DRIFT,), newest=2 * WINDOWS))
 
     return await _respond(request, "drift", make)
 

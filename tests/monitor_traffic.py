@@ -24,7 +24,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """``per_minute`` requests on average of ``[since, until)``, at night fewer. From ``since_new`` on, ``newer`` serves."""
+    """``per_minute`` requests on average of ``[since, until)``, at night fewer; from ``since_new`` on of ``newer``."""
 
     since: datetime
     until: datetime

@@ -2,6 +2,7 @@
 
 import { make, scroller, table } from "./dom.js";
 import { date, span } from "./format.js";
+import { withNames } from "./names.js";
 
 const KINDS = {
   baseline: "what is usual moved",
@@ -12,9 +13,10 @@ const KINDS = {
 };
 
 /** @param {HTMLElement} host @param {any} alarms @param {number} now seconds since 1970 */
-export function showActive(host, { active }, now) {
+export function showActive(host, { active, watched }, now) {
   if (active.length === 0) {
-    host.replaceChildren(make("p", { className: "calm" }, make("span", { className: "dot" }), "No alarm is active."));
+    const words = watched ? "No alarm is active." : "No alarm is active, and nobody watches: alarms are switched off here.";
+    host.replaceChildren(make("p", { className: watched ? "calm" : "calm off" }, make("span", { className: "dot" }), words));
     return;
   }
   host.replaceChildren(make("ul", { className: "alarms" }, ...active.map((/** @type {any} */ each) => alarm(each, now))));
@@ -29,9 +31,9 @@ const alarm = ({ alarm, severity, help, lookfor, reason, fired }, now) =>
       "header",
       {},
       make("h3", {}, help || alarm),
-      make("span", { className: "badge" }, severity === "page" ? "now" : "today"),
+      make("span", { className: "badge" }, severity),
     ),
-    make("p", { className: "words" }, reason),
+    make("p", { className: "words" }, withNames(reason)),
     lookfor ? make("p", {}, make("b", {}, "Look at: "), code(lookfor)) : null,
     make("p", { className: "note" }, make("code", {}, alarm), ` · for ${span(now - fired)}, since ${date(fired)}`),
   );
@@ -43,6 +45,18 @@ function code(text) {
   return whole;
 }
 
+/** Every alarm there is, and what is said of it now. @param {HTMLElement} host @param {any} alarms */
+export function showRules(host, { rules }) {
+  const rows = rules.map((/** @type {any} */ { alarm, severity, phase, reason, help }) => [
+    make("code", {}, alarm),
+    severity,
+    phase === "firing" ? make("b", {}, "active") : (phase ?? "not judged here"),
+    reason === null ? help : withNames(reason),
+  ]);
+  host.querySelector(".scroller")?.remove();
+  host.append(scroller("Every alarm", table("Every alarm", ["Alarm", "Told as", "State", "Why"], rows)));
+}
+
 /** @param {HTMLElement} spells @param {HTMLElement} changes @param {any} alarms */
 export function showHistory(spells, changes, alarms) {
   if (alarms.history.length === 0) spells.replaceChildren(make("p", { className: "empty" }, "No alarm has fired so far."));
@@ -51,7 +65,7 @@ export function showHistory(spells, changes, alarms) {
       make("code", {}, each.alarm),
       date(each.fired),
       each.cleared === null ? make("b", {}, "still active") : span(each.cleared - each.fired),
-      each.reason,
+      withNames(each.reason),
     ]);
     spells.replaceChildren(scroller("Alarms so far", table("Alarms so far", ["Alarm", "Fired", "Lasted", "Why"], rows)));
   }
@@ -61,7 +75,7 @@ export function showHistory(spells, changes, alarms) {
       make(
         "li",
         {},
-        make("p", { className: "words" }, reason),
+        make("p", { className: "words" }, withNames(reason)),
         make("p", { className: "note" }, `${date(at)} · `, make("code", {}, alarm), ` · ${KINDS[/** @type {keyof KINDS} */ (kind)] ?? kind}`),
       ),
     );

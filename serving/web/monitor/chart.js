@@ -1,7 +1,7 @@
 // One chart over time on a canvas (uPlot): lines, areas and bands. Its cursor is shared by all charts of the page.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { colour } from "./colours.js";
+import { colour, pale } from "./colours.js";
 import { tick } from "./format.js";
 
 const SHARED = { key: "monitor", setSeries: false, scales: ["x", null], filters: { pub: isMove } };
@@ -110,7 +110,7 @@ function options(host, spec, data, on) {
       ...spec.lines.map((line) => ({
         label: line.label,
         stroke: line.kind === "edge" ? undefined : colour(line.colour),
-        fill: line.kind === "area" ? colour(line.colour) : undefined,
+        fill: line.kind === "area" ? pale(line.colour) : undefined,
         width: line.kind === "edge" ? 0 : line.kind === "area" ? 1 : 1.75,
         dash: line.dash,
         points: line.kind === undefined || line.kind === "line" ? { size: 4 } : { show: false },
@@ -182,12 +182,17 @@ function rule(plot, { rules = [] }) {
     const y = plot.valToPos(at, "y", true);
     if (y < bbox.top || y > bbox.top + bbox.height) continue;
     ctx.strokeStyle = ctx.fillStyle = colour("muted");
+    ctx.lineJoin = "round";
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.lineWidth = devicePixelRatio;
     ctx.beginPath();
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
+    ctx.setLineDash([]);
+    ctx.strokeStyle = colour("card"); // a rim, so that it can be read over lines
+    ctx.lineWidth = 4 * devicePixelRatio;
+    ctx.strokeText(label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio);
     ctx.fillText(label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio);
   }
   ctx.restore();

@@ -3,18 +3,10 @@
 import { make } from "./dom.js";
 import { date, number, of, percent } from "./format.js";
 import { histogram, histogramTable } from "./histogram.js";
+import { titleOf, withNames } from "./names.js";
 
-const TITLES = {
-  duration_s: "Length", level_dbfs: "Level", snr_db: "Signal to noise", clipped_ratio: "Clipped samples",
-  speech_ratio: "Share of speech", leading_silence_s: "Silence before", trailing_silence_s: "Silence after",
-  gain_db: "Gain", null_rate: "Came out empty", confidence: "Confidence", words_per_s: "Speaking rate",
-  entropy: "Undecidedness", perplexity: "Unlikeliness of the words", no_results_rate: "Nothing found",
-  out_of_catalog_rate: "Not in the catalogue",
-};
+const STATES = ["changed", "changed once", "changed little", "as before"]; // by rank
 const SHARES = ["clipped_ratio", "speech_ratio", "confidence"];
-
-/** @param {string} name of a feature */
-export const titleOf = (name) => TITLES[/** @type {keyof TITLES} */ (name)] ?? name;
 
 /** @param {HTMLElement} verdicts @param {HTMLElement} features */
 export function createDrift(verdicts, features) {
@@ -35,16 +27,16 @@ export function createDrift(verdicts, features) {
 const rank = ({ persistent, drifted, significant }) => (persistent ? 0 : drifted ? 1 : significant ? 2 : 3);
 
 /** @param {any} report */
-const verdict = ({ at, words, profile, sittings, drifted }) =>
+const verdict = ({ at, words, profile, sittings, drifted, not_judged }) =>
   make(
     "div",
     { className: drifted.length > 0 ? "card verdict moved" : "card verdict" },
     make("p", { className: "words" }, withNames(words)),
     make("p", { className: "note" }, `${date(at)} · ${sittings.toLocaleString("en-GB")} sittings against the reference “${profile}”`),
+    Object.keys(not_judged).length === 0
+      ? null
+      : make("p", { className: "note" }, `Not judged: ${Object.entries(not_judged).map(([name, why]) => `${titleOf(name)} (${why})`).join("; ")}`),
   );
-
-/** Features by the names that people know. @param {string} words */
-const withNames = (words) => words.replace(/[a-z]+_[a-z_]*[a-z]/g, (name) => (name in TITLES ? titleOf(name) : name));
 
 /**
  * @param {any} feature
@@ -58,14 +50,14 @@ function card(feature, windows) {
     { label: "reference", shares: reference },
     { label: "now", shares: current },
   ];
-  const state = feature.persistent ? "changed" : feature.drifted ? "changed once" : feature.significant ? "small" : "as before";
+  const state = STATES[rank(feature)];
   return make(
     "article",
     { className: `card feature rank${rank(feature)}` },
     make("header", {}, make("h3", {}, title), make("span", { className: "badge" }, state)),
     make("p", { className: "words" }, feature.says),
     feature.binary ? bars(parts) : histogram(title, edges, parts, format),
-    strip(feature.feature, windows),
+    strip(feature.feature, windows[feature.alarm] ?? []),
     make("p", { className: "note" }, `Distance ${number(feature.score)}, at most ${number(feature.threshold)} by chance or of no matter · ${chance(feature.p)} · n = ${feature.n}`),
     feature.binary ? null : histogramTable(title, edges, parts, format),
   );
@@ -92,15 +84,14 @@ function bars(parts) {
 /**
  * The windows before, oldest first: which ones it drifted in.
  * @param {string} name
- * @param {Record<string, {at: number, drifted: string[]}[]>} windows
+ * @param {{drifted: string[]}[]} windows
  */
 function strip(name, windows) {
-  const its = Object.values(windows).find((each) => each.some(({ drifted }) => drifted.includes(name))) ?? Object.values(windows)[0] ?? [];
-  const times = its.filter(({ drifted }) => drifted.includes(name)).length;
-  const label = `Drifted in ${times} of the last ${its.length} windows`;
+  const times = windows.filter(({ drifted }) => drifted.includes(name)).length;
+  const label = `Drifted in ${times} of the last ${windows.length} windows`;
   return make(
     "div",
     { className: "windows", role: "img", "aria-label": label, title: label },
-    ...its.map(({ drifted }) => make("i", { className: drifted.includes(name) ? "on" : "" })),
+    ...windows.map(({ drifted }) => make("i", { className: drifted.includes(name) ? "on" : "" })),
   );
 }

@@ -20,11 +20,15 @@ export const perMinute = where((value) => `${digits(value)}/min`);
 export const percent = where((value) => `${Number((100 * value).toFixed(value !== 0 && Math.abs(value) < 0.1 ? 1 : 0))} %`);
 export const milliseconds = where((value) => (value >= 1000 ? `${Number((value / 1000).toFixed(2))} s` : `${Number(value.toFixed(value < 10 ? 1 : 0))} ms`));
 
+const percentFinely = where((value) => `${(100 * value).toFixed(1)} %`);
+
+const UNITS = { "": "", "1/s": " a second" };
+
 /** @param {string} unit of a feature @returns {Format} */
-export const of = (unit) => where((value) => `${digits(value)}${unit === "" ? "" : ` ${unit}`}`);
+export const of = (unit) => where((value) => digits(value) + (UNITS[/** @type {keyof typeof UNITS} */ (unit)] ?? ` ${unit}`));
 
 /** @param {{low: number, high: number, n: number}} share */
-export const interval = ({ low, high, n }) => (n === 0 ? "nothing counted yet" : `${percent(low)} to ${percent(high)}`);
+export const interval = ({ low, high, n }) => (n === 0 ? "nothing counted yet" : `${percentFinely(low)} to ${percentFinely(high)}`);
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric" });

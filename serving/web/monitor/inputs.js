@@ -12,6 +12,7 @@ const SPREADS = [
   { name: "level_dbfs", title: "Level", format: of("dBFS") },
   { name: "snr_db", title: "Signal to noise", format: of("dB") },
   { name: "speech_ratio", title: "Share of speech", format: percent },
+  { name: "leading_silence_s", title: "Silence before speech", format: of("s") },
 ];
 const CLIPPING = { title: "Clipping", help: "Of clips, those with any sample at full scale.", colour: COLOUR };
 

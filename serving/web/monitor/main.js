@@ -3,7 +3,7 @@
 import { asProblem } from "../problem.js";
 import { askForKey } from "../key.js";
 import { at } from "../view.js";
-import { showActive, showHistory } from "./alarms.js";
+import { showActive, showHistory, showRules } from "./alarms.js";
 import { announce } from "./announce.js";
 import { onScheme } from "./colours.js";
 import { createDrift } from "./drift.js";
@@ -18,7 +18,7 @@ import { createRange, showBetween, shown, showModel } from "./range.js";
 import { showTiles } from "./tiles.js";
 import { createLatency, createStages, createTraffic } from "./traffic.js";
 import { TROUBLE } from "./texts.js";
-import { createVersions, short } from "./versions.js";
+import { createVersions } from "./versions.js";
 
 const showDrift = createDrift(at("drift-verdicts"), at("drift-features"));
 const showVersions = createVersions(at("version-list"), at("version-charts"), showModel);
@@ -55,7 +55,7 @@ async function refresh() {
 
 /** @param {any} view @param {any} alarms */
 function showView(view, alarms) {
-  range.update(view, short);
+  range.update(view);
   const empty = view.requests === 0;
   at("empty").hidden = !empty;
   for (const section of document.querySelectorAll(".over-time")) /** @type {HTMLElement} */ (section).hidden = empty;
@@ -73,6 +73,7 @@ function showView(view, alarms) {
 function showAlarms(alarms) {
   showActive(at("active"), alarms, Date.now() / 1000);
   showHistory(at("spells"), at("changes"), alarms);
+  showRules(at("rules"), alarms);
   const names = new Set(alarms.active.map((/** @type {any} */ { alarm }) => alarm));
   const fresh = alarms.active.filter((/** @type {any} */ { alarm }) => told !== null && !told.has(alarm));
   if (fresh.length > 0) announce(`Alarm: ${fresh.map((/** @type {any} */ { help, alarm }) => help || alarm).join(" ")}`);

@@ -44,7 +44,7 @@ export function createOutcomes(host) {
       const { at: share, low, high, all } = rates[name];
       const figure = figures[at];
       figure.update({ ...time, columns: [share, low, high], unsettled: late ? time.late : undefined });
-      figure.note(`${percent(all.rate)} over all; with 95 % certainty ${interval(all)} (n = ${all.n.toLocaleString("en-GB")})`);
+      figure.note(`${percent(all.rate)} over all; with 95 % certainty ${interval(all)} (n = ${all.n.toLocaleString("en-GB")})`);
     });
   };
 }

@@ -1,6 +1,7 @@
 // Which stretch of time is shown, and of which model: chosen above, kept in the address so that it can be shared.
 
 import { at } from "../view.js";
+import { short } from "./names.js";
 
 /** @typedef {{since: string, until: string | null, model: string | null}} Shown */
 
@@ -8,14 +9,15 @@ const DEFAULT = "24h";
 
 /** What the address says. @returns {Shown} */
 export function shown() {
-  const said = new URLSearchParams(location.hash.slice(1));
+  const said = new URLSearchParams(location.search);
   return { since: said.get("since") ?? DEFAULT, until: said.get("until"), model: said.get("model") };
 }
 
 /** @param {Partial<Shown>} change */
 function say(change) {
   const said = Object.entries({ ...shown(), ...change }).filter(([, value]) => value !== null);
-  location.hash = new URLSearchParams(/** @type {[string, string][]} */ (said)).toString();
+  history.pushState(null, "", `?${new URLSearchParams(/** @type {[string, string][]} */ (said))}`);
+  dispatchEvent(new PopStateEvent("popstate")); // as going back and forth does
 }
 
 /** @param {number} since @param {number} until seconds since 1970 */
@@ -62,20 +64,24 @@ export function createRange(change) {
   });
   to.addEventListener("input", () => to.setCustomValidity(""));
   model.addEventListener("change", () => showModel(model.value || null));
-  addEventListener("hashchange", () => {
+  let before = location.search;
+  addEventListener("popstate", () => {
+    if (location.search === before) return; // only to another section of the page
+    before = location.search;
     reflect();
     change();
   });
   reflect();
 
   return {
-    /** What was answered. @param {any} view @param {(model: string) => string} short */
-    update(view, short) {
+    /** What was answered. @param {any} view */
+    update(view) {
       if (document.activeElement !== from && document.activeElement !== to) {
         from.value = local(view.since);
         to.value = local(view.until);
       }
-      const models = view.versions.map((/** @type {any} */ version) => version.model);
+      const served = view.versions.filter((/** @type {any} */ version) => !version.shadow);
+      const models = served.map((/** @type {any} */ version) => version.model);
       const chosen = shown().model;
       if (chosen !== null && !models.includes(chosen)) models.push(chosen);
       const wanted = ["", ...models];

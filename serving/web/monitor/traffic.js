@@ -21,7 +21,12 @@ const STAGE_COLOURS = ["c6", "c3", "c2", "c5", "c1", "c7", "c4"];
  * Parts on top of each other: the drawn columns are sums, the topmost first, so that each covers what is under it.
  * @param {(number | null)[][]} parts from the bottom up
  */
-const stacked = (parts) => parts.map((_, upTo) => parts[0].map((__, at) => parts.slice(0, upTo + 1).reduce((sum, part) => sum + (part[at] ?? 0), 0))).reverse();
+function stacked(parts) {
+  const nothing = parts[0].map((_, at) => parts.every((part) => part[at] === null));
+  const upTo = (/** @type {number} */ last) =>
+    nothing.map((none, at) => (none ? null : parts.slice(0, last + 1).reduce((sum, part) => sum + (part[at] ?? 0), 0)));
+  return parts.map((_, last) => upTo(last)).reverse();
+}
 
 /** @param {HTMLElement} host */
 export function createTraffic(host) {

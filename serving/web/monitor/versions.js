@@ -3,6 +3,7 @@
 import { make, scroller, table } from "./dom.js";
 import { createFigure } from "./figure.js";
 import { count, date, interval, milliseconds, percent } from "./format.js";
+import { short } from "./names.js";
 
 const COLOURS = ["c1", "c2", "c3", "c4"];
 const COMPARED = [
@@ -37,7 +38,7 @@ export function createVersions(list, charts, choose) {
     figures = COMPARED.map(({ title, format }) =>
       createFigure(
         { title },
-        { lines: models.map((model, at) => ({ label: short(model), colour: COLOURS[at] })), format, fromZero: true, ceiling: format === percent ? 1 : undefined, height: 150 },
+        { lines: models.map((model, at) => ({ label: model, colour: COLOURS[at] })), format, fromZero: true, ceiling: format === percent ? 1 : undefined, height: 150 },
       ),
     );
     charts.append(...figures.map((figure) => figure.element));
@@ -46,7 +47,7 @@ export function createVersions(list, charts, choose) {
   return (/** @type {any} */ { versions }, /** @type {any} */ time) => {
     const compared = versions.filter((/** @type {any} */ version) => "at" in version);
     charts.hidden = compared.length < 2;
-    prepare(compared.length < 2 ? [] : compared.map((/** @type {any} */ version) => version.model));
+    prepare(compared.length < 2 ? [] : compared.map(nameOf));
     figures.forEach((figure, at) => {
       const { name, late } = COMPARED[at];
       if (compared.length < 2) return;
@@ -54,7 +55,7 @@ export function createVersions(list, charts, choose) {
     });
     if (list.contains(document.activeElement)) return; // not under somebody's fingers
     const rows = versions.map((/** @type {any} */ version) => [
-      button(version.model, choose),
+      version.shadow ? nameOf(version) : button(version.model, choose),
       count(version.requests),
       ...RATES.map(({ name }) => cell(version.rates[name])),
       milliseconds(version.p95),
@@ -65,8 +66,8 @@ export function createVersions(list, charts, choose) {
   };
 }
 
-/** @param {string} model */
-export const short = (model) => model.replace(/@(?:sha256:)?([0-9a-f]{8})[0-9a-f]*$/, "@$1");
+/** @param {{model: string, shadow: boolean}} version */
+const nameOf = ({ model, shadow }) => (shadow ? `${short(model)} (shadow)` : short(model));
 
 /** @param {string} model @param {(model: string) => void} choose */
 const button = (model, choose) =>

@@ -26,7 +26,8 @@ from monitoring.writer import Limits
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-RULES = rules.load()
+SHIPPED = rules.load()
+RULES = replace(SHIPPED, contracts=SHIPPED.contracts[:1])  # the page for errors is enough to see
 
 
 class Told:
@@ -125,7 +126,7 @@ def test_a_restart_takes_up_where_it_was(scene: Scene) -> None:
     found = {alarm.name: alarm for alarm in second.alarms}["errors-page"]
     assert (found.phase, found.since) == (Phase.FIRING, since)
     assert active(registry, "errors-page") == 1.0
-    for minute in range(2, 40):
+    for minute in range(2, 60):
         second.tick(now + minute * MINUTE)
     second.close()
     assert [notice.ended is not None for notice in told.notices] == [True]

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from types import MappingProxyType
 from typing import Protocol
 
 from monitoring.outcomes import TOLD_S, Distance, Followed, follow_one, shown_at, was_answered
@@ -78,7 +77,7 @@ class Follower:
     def settled(self, now: datetime) -> list[tuple[Record, Followed]]:
         """Queries that nothing can change any more, each once, by time of their settling, and what became of them.
 
-        The records are slim: no text, no clip, no stages, and the first result alone.
+        The records are slim: no text, no clip, and the first result alone.
         """
         with self._lock:
             ready = list(self._take(now))
@@ -110,9 +109,7 @@ class Follower:
             return
         while len(self._open) >= self._most:
             self._unfollowed += self._close(heappop(self._due)[1])
-        slim = replace(
-            record, clip=None, results=record.results[:1], stages_s=MappingProxyType({}), fields_missing=()
-        )
+        slim = replace(record, clip=None, results=record.results[:1], fields_missing=())
         alone = record.query_id if record.session is None else None
         sitting = (record.key_id, record.session, alone)
         self._open[record.query_id] = slim, sitting

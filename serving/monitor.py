@@ -90,8 +90,7 @@ async def alarms(request: Request, services: Shared) -> Response:
             for kinds in (ALARM_KINDS, CHANGE_KINDS)
             for entry in services.store.journal(kinds=kinds, newest=MOST_ENTRIES)
         ]
-        watch = getattr(services, "watch", None)
-        if watch is None:
+        if (watch := services.watch) is None:
             return alarms_view(entries, rules.load())
         return alarms_view(entries, watch.rules, watch.alarms)
 

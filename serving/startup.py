@@ -10,6 +10,7 @@ from pathlib import Path
 
 from asr import bundle, onnx_asr_files
 from asr.catalog import LEXICON
+from asr.errors import OptionError
 from asr.pronounce import Pronounce, pronouncer
 from monitoring.metrics import Metrics
 from monitoring.record import Observer

@@ -57,7 +57,7 @@ def sketch(speech: Samples) -> Sketch | None:
     cepstra = _standard(cepstra)
     slopes = SLOPE_WEIGHT * np.gradient(cepstra, axis=0)
     made = np.concatenate([cepstra, slopes], axis=1) * STEP
-    return np.clip(np.rint(made), -127, 127).astype(np.int8)
+    return np.asarray(np.clip(np.rint(made), -127, 127), dtype=np.int8)
 
 
 def spoken_distance(one: Sketch, other: Sketch) -> float:
@@ -106,7 +106,7 @@ def _filters() -> NDArray[np.float32]:
     hertz = np.arange(WINDOW // 2 + 1) * SAMPLE_RATE_HZ / WINDOW
     rising = (hertz[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - hertz[:, None]) / (edges[2:] - edges[1:-1])
-    return np.clip(np.minimum(rising, falling), 0.0, None).astype(np.float32)
+    return np.asarray(np.clip(np.minimum(rising, falling), 0.0, None), dtype=np.float32)
 
 
 @cache

@@ -106,11 +106,11 @@ def _filters() -> NDArray[np.float32]:
     hertz = np.arange(WINDOW // 2 + 1) * SAMPLE_RATE_HZ / WINDOW
     rising = (hertz[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - hertz[:, None]) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.clip(np.minimum(rising, falling), 0.0, None), dtype=np.float32)
+    return np.array(np.maximum(np.minimum(rising, falling), 0.0), dtype=np.float32)
 
 
 @cache
 def _cosines() -> NDArray[np.float32]:
     """Of the discrete cosine transform: ``(BANDS, CEPSTRA)``. The first is the energy of all bands."""
     phases = np.outer(np.arange(BANDS) + 0.5, np.arange(CEPSTRA))
-    return (np.sqrt(2.0 / BANDS) * np.cos(np.pi / BANDS * phases)).astype(np.float32)
+    return np.asarray(np.sqrt(2.0 / BANDS) * np.cos(np.pi / BANDS * phases), dtype=np.float32)

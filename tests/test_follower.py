@@ -175,8 +175,10 @@ def test_live_and_after_the_fact_agree() -> None:
         )
         for record in records
     ]
-    items = sorted([*records, *events], key=lambda item: item.at)
-    follower, live = Follower(same_or_not, WATERMARK), []
+    happened: list[Record | Event] = [*records, *events]
+    items = sorted(happened, key=lambda item: item.at)
+    follower = Follower(same_or_not, WATERMARK)
+    live: list[tuple[Record, Followed]] = []
     for item in items:
         follower.observe(item)
         live += follower.settled(item.at)

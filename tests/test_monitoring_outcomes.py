@@ -10,7 +10,7 @@ import pytest
 from script_module import load_script
 
 from asr.transcript import NullReason
-from monitoring.outcomes import Again, Click, follow, settled
+from monitoring.outcomes import Again, Click, follow
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -252,14 +252,6 @@ def test_a_failed_request_is_no_query() -> None:
     failed = replace(after(2, ""), outcome=Outcome.ERROR, status=503, query_id="q3", request_id="r3")
     one, _ = follow([FIRST, failed, after(5, "red jacket")], [], letters)
     assert (one.again, one.again_as) == (Again.REPEAT, "q2")
-
-
-def test_a_session_settles_when_its_window_and_late_events_are_in() -> None:
-    """Two minutes after the last results, and the watermark for what comes late."""
-    records, watermark = [FIRST, after(60, "tea")], timedelta(seconds=30)
-    done = SHOWN + timedelta(seconds=60 + 1 + 120 + 30)
-    assert not settled(records, done - timedelta(microseconds=1), watermark)
-    assert settled(records, done, watermark)
 
 
 def test_the_weak_label_is_in_no_repr() -> None:

@@ -12,6 +12,8 @@
     ├── NoAlarmError (LookupError)           no rule has this name, or it is of another kind
     ├── ActionError (ValueError)             nobody can be told of alarms at such an address
     ├── RulesError (ValueError)              a file of rules says what cannot be
+    ├── IncidentError (ValueError)           a simulated incident that is none
+    ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
 Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
@@ -67,6 +69,14 @@ class ActionError(MonitoringError, ValueError):
 
 class RulesError(MonitoringError, ValueError):
     """A file of rules cannot be read, or a threshold in it is beyond what makes sense."""
+
+
+class IncidentError(MonitoringError, ValueError):
+    """An incident to simulate is misspelled, or cannot be."""
+
+
+class PoolError(MonitoringError, ValueError):
+    """There is no pool of hearings to simulate with, or it is of another format."""
 
 
 class MissingPackageError(MonitoringError, ImportError):

@@ -205,4 +205,4 @@ def _spread(
         beyond = (seen - n * p) ** 2 * (len(n) / free) - chance
         found = max(0.0, float(beyond.sum() / (chance * (n - 1)).sum()))
     mixed = (PRIOR_WINDOWS * _prior(level, window_s) + free * found) / (PRIOR_WINDOWS + free)
-    return min(mixed, MOST_SD**2 * level * (1 - level))
+    return float(min(mixed, MOST_SD**2 * level * (1 - level)))

@@ -19,7 +19,7 @@ from monitoring.features import FEATURES
 from monitoring.frozen_bins import FrozenBins
 from monitoring.record import Record
 from monitoring.rows import microseconds, moment
-from monitoring.sample import gather
+from monitoring.sample import Sample, gather
 
 FORM = 1  # of the JSON
 LEAST = 100  # sittings with a value, or a feature cannot be a reference
@@ -41,7 +41,11 @@ class Profile:
     @classmethod
     def freeze(cls, records: Iterable[Record], name: str, at: datetime) -> Profile:
         """The reference of these records, oldest first. Raises ``ProfileError`` where they are too few."""
-        sample = gather(records)
+        return cls.of(gather(records), name, at)
+
+    @classmethod
+    def of(cls, sample: Sample, name: str, at: datetime) -> Profile:
+        """The same, of records that were gathered before."""
         columns = [(feature, *sample.column(place)) for place, feature in enumerate(FEATURES)]
         features = {
             feature.name: FrozenBins.freeze(feature, values, slots)

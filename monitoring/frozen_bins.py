@@ -55,7 +55,7 @@ class FrozenBins:
         reached = np.cumsum(self.total)
         wanted = np.arange(1, COARSE) * (reached[-1] / COARSE)
         cuts = np.abs(reached[None, :] - wanted[:, None]).argmin(axis=1) + 1
-        return tuple(sorted({0, *(int(cut) for cut in cuts if reached[cut - 1] < reached[-1])}))
+        return tuple(sorted({0, *(int(cut) for cut in cuts if cut < len(reached))}))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -124,12 +124,13 @@ def _steps(pooled: Counts, m: int, n: int) -> list[tuple[int, Numbers]]:
     """
     share = n / (m + n)
     yes, no = log(share), log(1 - share)
+    factorials = gammaln(np.arange(1.0, pooled.max() + 2))  # their logarithms, from 0! on
     steps = []
     for count in pooled.tolist():
         reach = TAIL * sqrt(count * share * (1 - share)) + TAIL
         low, high = max(0, floor(count * share - reach)), min(count, ceil(count * share + reach))
         k = np.arange(low, high + 1, dtype=np.float64)
-        ways = gammaln(count + 1) - gammaln(k + 1) - gammaln(count - k + 1)
+        ways = factorials[count] - factorials[low : high + 1] - factorials[count - high : count - low + 1][::-1]
         steps.append((low, np.exp(ways + k * yes + (count - k) * no)))
     return steps
 

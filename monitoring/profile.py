@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -25,7 +26,7 @@ FORM = 1  # of the JSON
 LEAST = 100  # sittings with a value, or a feature cannot be a reference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Profile:
     """A reference by name, frozen ``at`` a time from the records of ``since`` to ``until``."""
 
@@ -60,7 +61,7 @@ class Profile:
         stretch = (sample.since, sample.until)
         return cls(name, at, *stretch, sample.records, sample.sittings, sample.models, features)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all but name and time of freezing: the same records give the same."""
         body = {key: value for key, value in self.as_dict().items() if key not in ("name", "at_us")}

@@ -39,7 +39,7 @@ class FrozenBins:
     def freeze(cls, feature: Feature, values: Values, slots: NDArray[np.int64]) -> FrozenBins:
         """Of the values of a reference, and the slot of each."""
         edges = (0.5,) if feature.binary else fine_edges(values)
-        shown = (0.5,) if feature.binary else feature.edges
+        shown = (0.5,) if feature.binary else tuple(map(float, feature.edges))
         return cls(edges, _table(values, slots, edges), shown, _table(values, slots, shown))
 
     @property

@@ -22,7 +22,14 @@ from asr.transcript import ClipStats
 from monitoring.record import Outcome, Record, Transport
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
-SPOKEN = ("play_jazz.wav", "running_shoes.flac", "coffee_order.flac", "taxi.ogg", "weather.flac", "red_jacket.wav")
+SPOKEN = (
+    "play_jazz.wav",
+    "running_shoes.flac",
+    "coffee_order.flac",
+    "taxi.ogg",
+    "weather.flac",
+    "red_jacket.wav",
+)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 NIGHT_DB = -5.0  # people are softer from 20 to 8 o'clock
 

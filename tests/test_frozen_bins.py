@@ -54,7 +54,9 @@ def test_coarse_bins() -> None:
     filled = np.add.reduceat(bins.total, bins.coarse())
     assert len(filled) == 10
     assert filled.min() > 0.09 * 5_000
-    yes_or_no = FrozenBins.freeze(BY_NAME["null_rate"], np.arange(200) % 20 == 0, np.zeros(200, dtype=np.int64))
+    yes_or_no = FrozenBins.freeze(
+        BY_NAME["null_rate"], np.arange(200) % 20 == 0, np.zeros(200, dtype=np.int64)
+    )
     assert yes_or_no.coarse() == (0, 1)
     assert yes_or_no.total.tolist() == [190, 10]
 

@@ -27,7 +27,9 @@ def test_sizes(text: str, size: Size) -> None:
     assert Size.parse(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "0h", "-5", "7 days", "1.5h", "1000000000", "9999999", "h", "1h,,"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0h", "-5", "7 days", "1.5h", "1000000000", "9999999", "h", "1h,,"]
+)
 def test_no_sizes(text: str) -> None:
     """One line that names what was written and what could be."""
     with pytest.raises(WindowError, match="write a number of records"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from asr.bundle import BundleInfo
 from asr.confidence import Calibration
@@ -32,7 +34,8 @@ class Assembler:
             (hypotheses, self.words(hypotheses, segment)) for segment, hypotheses in readings if hypotheses
         ]
         kept = [hypotheses for hypotheses, words in heard if self.is_sure(words)]
-        return self.joined([words for _, words in heard], clip, reason, _readings(kept))
+        transcript = self.joined([words for _, words in heard], clip, reason, _readings(kept))
+        return replace(transcript, entropy=_entropy(readings), perplexity=_perplexity(readings))
 
     def words(self, readings: Sequence[Hypothesis], segment: Segment) -> list[Word]:
         """The words of a segment's best reading, with their times in the clip and their confidence."""
@@ -68,6 +71,29 @@ class Assembler:
         start = min(max(segment.first + word.start_frame * frame, span.start), span.end)
         end = min(max(segment.first + word.end_frame * frame, span.start), span.end)
         return Word(word.text, Span(start, end), confidence)
+
+
+def _entropy(readings: Readings) -> float | None:
+    """Of all that was heard: long segments weigh more."""
+    known = [
+        (len(segment.samples), hypotheses[0].entropy)
+        for segment, hypotheses in readings
+        if hypotheses and hypotheses[0].entropy is not None
+    ]
+    samples = sum(weight for weight, _ in known)
+    return sum(weight * entropy for weight, entropy in known) / samples if samples else None
+
+
+def _perplexity(readings: Readings) -> float | None:
+    best = [hypotheses[0] for _, hypotheses in readings if hypotheses]
+    known = [
+        (len(hypothesis.words) + 1, hypothesis.lm_log_prob)
+        for hypothesis in best
+        if hypothesis.lm_log_prob is not None and math.isfinite(hypothesis.lm_log_prob)
+    ]
+    if not known:
+        return None
+    return math.exp(-sum(log_prob for _, log_prob in known) / sum(events for events, _ in known))
 
 
 def mean_confidence(words: Sequence[Word]) -> float:

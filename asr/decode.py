@@ -53,11 +53,17 @@ class HypothesisWord:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One reading. ``score`` is the search's (natural log); ``posterior`` its share among the n best."""
+    """One reading. ``score`` is the search's (natural log); ``posterior`` its share among the n best.
+
+    ``lm_log_prob`` is the natural logarithm of the language model's probability of its words and their end, and
+    ``entropy`` that of the frames it was read from, in nats, on average. Of the best reading alone; None: not known.
+    """
 
     words: tuple[HypothesisWord, ...]
     score: float
     posterior: float = 1.0
+    lm_log_prob: float | None = None
+    entropy: float | None = None
 
     @property
     def text(self) -> str:

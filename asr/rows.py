@@ -34,6 +34,11 @@ class Rows:
         return runs
 
 
+def mean_entropy(log_probs: LogProbs) -> float:
+    """Entropy of the network's answer, mean over the frames of ``(T, V)``, in nats: 0 where it is sure of all of it."""
+    return float(-(np.exp(log_probs) * log_probs).sum(axis=1).mean())
+
+
 def condense(log_probs: LogProbs, *, skip_blanks: bool = True) -> Rows:
     """Merge runs of one likeliest token into their mean, and leave out sure blanks (Chen et al. 2016).
 

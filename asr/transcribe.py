@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from asr.hotwords import Hotwords
 from asr.lexicon import Pronunciation, read_lexicon
 from asr.lexicon_path import LexiconBestPath
 from asr.mixture import with_catalog
+from asr.rows import mean_entropy
 from asr.stages import Stages
 from asr.transcript import SAMPLE_RATE_HZ, Transcript
 
@@ -38,12 +40,23 @@ class Decoder(Protocol):
         """Readings of float32 ``(frames, tokens)``, best first; empty where nothing was said."""
 
 
+@runtime_checkable
+class LanguageModelled(Protocol):
+    """A decoder with a language model."""
+
+    def log_probability(self, words: Sequence[str]) -> float:
+        """Natural logarithm of its probability of a sentence, the end included."""
+
+
 Pronounce = Callable[[str], Sequence[tuple[str, ...]]]  # word -> pronunciations, as names of tokens
 Clip = str | Path | bytes | NDArray[Any]
 
 
 class _Serial:
-    """A decoder that threads may share: the beam search keeps its beams in the decoder."""
+    """A decoder that threads may share: the beam search keeps its beams in the decoder.
+
+    The best reading comes with how undecided the network was and how likely the language model finds it.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -51,7 +64,14 @@ class _Serial:
 
     def decode(self, log_probs: LogProbs) -> list[Hypothesis]:
         with self._decoding:
-            return self._decoder.decode(log_probs)
+            readings = self._decoder.decode(log_probs)
+            if not readings:
+                return []
+            likelihood = None
+            if isinstance(self._decoder, LanguageModelled):
+                likelihood = self._decoder.log_probability([word.text for word in readings[0].words])
+        best = replace(readings[0], entropy=mean_entropy(log_probs), lm_log_prob=likelihood)
+        return [best, *readings[1:]]
 
 
 class Transcriber:

@@ -108,6 +108,9 @@ class Transcript:
 
     ``readings`` are the likely readings of the clip: the one in ``text``, then others, the likeliest first. Their
     probabilities add up to at most 1. Empty where nothing was read, or where nobody weighed several.
+
+    What monitoring watches, None where it is not known: ``entropy`` of the network's answers (nats, mean over frames)
+    and ``perplexity``, the language model's, per word of what was heard, the end of each segment counted as one.
     """
 
     text: str
@@ -118,6 +121,8 @@ class Transcript:
     model: str
     language: str
     readings: tuple[Reading, ...] = ()
+    entropy: float | None = None
+    perplexity: float | None = None
 
     def __post_init__(self) -> None:
         assert (self.text == "") == (self.null_reason is not None), (

@@ -24,7 +24,7 @@ HOUR_US = 60 * MINUTE_US
 # Rows older than the age are merged into one for each stretch of this length and each key; oldest first.
 TIERS = (
     (timedelta(days=1), HOUR_US),
-    (timedelta(hours=3), 10 * MINUTE_US),
+    (timedelta(hours=2), 10 * MINUTE_US),
     (timedelta(minutes=15), MINUTE_US),
 )
 CHUNK = 60  # stretches merged in a transaction, so that others get their turn

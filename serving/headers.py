@@ -110,7 +110,7 @@ def install(app: FastAPI, origins: Sequence[str] = ()) -> None:
             CORSMiddleware,
             allow_origins=allowed,
             allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type", REQUEST_ID),
+            allow_headers=("Authorization", "Content-Type", "X-Device", "X-Session-Id", REQUEST_ID),
             expose_headers=EXPOSED,
         )
     app.add_middleware(HeadersMiddleware)

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
+from typing import Any
 
 from asr.transcript import Transcript
 from monitoring.record import Observer, Outcome, Record, Transport
 from serving.engine import Answer
 from serving.problems import status_of
+
+EXPECTED = ("session", "device")
 
 
 @dataclass(slots=True)
@@ -32,6 +35,10 @@ class Ledger:
     first_partial_s: float | None = None
     final_after_speech_s: float | None = None
     fields_missing: tuple[str, ...] = ()
+    top_score: float | None = None
+    repeats: float | None = None
+    device: str | None = None
+    locale: str | None = None
     stages_s: dict[str, float] = field(default_factory=dict)
     transcript: Transcript | None = None
     _at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -47,10 +54,19 @@ class Ledger:
         self.transcript, self.text = transcript, transcript.text
         return transcript
 
+    def found(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """These items are shown, best first."""
+        self.results = tuple(str(result["id"]) for result in results)
+        self.top_score = results[0]["score"] if results else None
+
     def took(self, stages_s: Mapping[str, float]) -> None:
         """Some stages took so many seconds."""
         for stage, seconds in stages_s.items():
             self.stages_s[stage] = self.stages_s.get(stage, 0.0) + seconds
+
+    def missing(self, *also: str) -> None:
+        """Note which of the fields that every client should send did not come, and ``also`` these."""
+        self.fields_missing = (*(name for name in EXPECTED if getattr(self, name) is None), *also)
 
     def __enter__(self) -> Ledger:
         return self
@@ -91,4 +107,10 @@ class Ledger:
             first_partial_s=self.first_partial_s,
             final_after_speech_s=self.final_after_speech_s,
             fields_missing=self.fields_missing,
+            perplexity=None if transcript is None else transcript.perplexity,
+            entropy=None if transcript is None else transcript.entropy,
+            top_score=self.top_score,
+            repeats=self.repeats,
+            device=self.device,
+            locale=self.locale,
         )

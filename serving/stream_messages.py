@@ -23,6 +23,7 @@ from serving.hotwords import within_limits
 from serving.jobs import Hearing
 from serving.pcm import MAX_RATE_HZ, MIN_RATE_HZ, PcmFormat
 from serving.problems import problem
+from serving.slices import DEVICE, LONGEST
 
 SHOWN = 5  # names of unknown keys in a message; a client may have sent thousands
 UNKNOWN = "extra_forbidden"  # pydantic's name for a key that a model does not have
@@ -51,6 +52,9 @@ class StreamConfig(_Strict):
     session: Annotated[str, Field(min_length=1, max_length=64)] | None = (
         None  # the client's name of a sitting
     )
+    device: Annotated[str, Field(pattern=f"^{DEVICE.pattern}$", max_length=LONGEST)] | None = (
+        None  # the kind it is of
+    )
     single: bool = False  # one utterance and no more
 
     @property
@@ -78,12 +82,16 @@ class Command(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A `Final` with what the catalogue has for it, and the seconds since the end of speech was decided."""
+    """A `Final` with what the catalogue has for it, and the seconds since the end of speech was decided.
+
+    ``repeats`` is how unlike it sounds to what was said before it: for its record, not for the client.
+    """
 
     transcript: Transcript
     took_s: float
     search_s: float | None = None  # of that; None where nobody asked
     results: tuple[Mapping[str, Any], ...] | None = None
+    repeats: float | None = None
 
 
 Told = SpeechStarted | Partial | SpeechStopped | Answer

@@ -53,11 +53,7 @@ async def transcribe(request: Request, services: Shared) -> Response:
         upload = await clips.received(request, services, ledger)
         form = Form(upload.fields)
         asked = wanted(form, services.engine.info, names(services))
-        ledger.fields_missing = tuple(
-            field
-            for field, given in (("session", ledger.session), ("language", form.text("language")))
-            if given is None
-        )
+        ledger.missing(*(() if form.text("language") else ("language",)))
         transcript = await clips.heard(request, upload, asked.hearing, services, ledger)
         annotate(
             request,

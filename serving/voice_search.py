@@ -123,6 +123,7 @@ async def by_voice(
         upload = await clips.received(request, services, ledger)
         count = _count(upload)
         ledger.session = _session(upload) or ledger.session
+        ledger.missing()
         transcript = await clips.heard(request, upload, Hearing(catalog=True), services, ledger)
         _open_query(services, ledger, principal)
         results = await _found(services, ledger, transcript.readings, count)
@@ -214,5 +215,5 @@ async def _found(services: Services, ledger: Ledger, readings: Sequence[Reading]
     """Items for what was read, best first; the ledger learns which."""
     found = await services.find(readings, count)
     ledger.took({"search": found.took_s})
-    ledger.results = tuple(result["id"] for result in found.results)
+    ledger.found(found.results)
     return [Item(**result) for result in found.results]

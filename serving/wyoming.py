@@ -160,7 +160,7 @@ class Conversation(AsyncEventHandler):
         form = PcmFormat(*(_whole(event, name) for name in ("rate", "width", "channels")))
         services = self._services
         ledger = services.unnamed_ledger(Transport.WYOMING, secrets.token_hex(16))
-        ledger.fields_missing = ("session",)
+        ledger.missing()
         self._command = _Command(ledger, form, PcmReader(form), [])
         return self._command
 

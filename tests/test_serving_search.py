@@ -68,6 +68,9 @@ def test_a_spoken_query_is_understood_and_searched(server: Running) -> None:
     assert {"queue", "decode", "vad", "model", "beam", "search"} <= record.stages_s.keys()
     assert record.clip is not None
     assert record.clip.duration_s == pytest.approx(found["transcript"]["words"][-1]["end"], abs=2.0)
+    assert record.fields_missing == ("device",)
+    assert record.top_score == (found["results"][0]["score"] if found["results"] else None)
+    assert None not in (record.entropy, record.perplexity)
 
 
 def test_silence_is_a_typed_null_with_no_results(server: Running) -> None:

@@ -148,7 +148,8 @@ def test_a_null_stream_is_the_last_event_alone(client: openai.OpenAI) -> None:
 
 def test_a_request_ends_as_one_record(server: Running, ask: Callable[..., httpx.Response]) -> None:
     """Its id, model, stages, statistics; bytes and text, and what a client might have sent."""
-    answer = ask(extra_headers={"X-Session-Id": "sitting-1"})
+    said = {"X-Session-Id": "sitting-1", "X-Device": "kitchen-speaker 2", "Accept-Language": "en-GB,en;q=0.8"}
+    answer = ask(extra_headers=said)
     record = server.record(answer.headers["x-request-id"])
     assert (record.transport, record.outcome, record.status) == (Transport.REST, Outcome.OK, 200)
     assert record.model == answer.headers["x-model"] == server.app.state.services.model
@@ -157,6 +158,11 @@ def test_a_request_ends_as_one_record(server: Running, ask: Callable[..., httpx.
     assert set(record.stages_s) >= {"decode", "queue", "vad", "model", "beam"}
     assert record.bytes_received == len(clip()[1])
     assert (record.session, record.fields_missing) == ("sitting-1", ("language",))
+    assert (record.device, record.locale) == ("kitchen-speaker 2", "en-GB")
+    assert record.perplexity is not None
+    assert record.perplexity > 1
+    assert record.entropy is not None
+    assert 0 < record.entropy < 4
 
 
 def test_a_client_that_hangs_up_is_not_waited_for(server: Running) -> None:

@@ -10,7 +10,7 @@ import { apiKey } from "./session.js";
  * @returns {Promise<any>}
  */
 export async function post(path, body, options = {}) {
-  const headers = { ...authorization(), "Content-Type": "application/json" };
+  const headers = { ...authorization(), "Content-Type": "application/json", "X-Device": "page" };
   const response = await request(path, { method: "POST", headers, body: JSON.stringify(body), ...options });
   return response.json();
 }

@@ -57,7 +57,7 @@ export function openStream(on) {
   const socket = new WebSocket(address, key ? ["voicesearch", `key.${key}`] : []);
   /** @type {(string | ArrayBuffer)[]} */
   let waiting = [JSON.stringify({
-    config: { sample_rate: 16_000, words: true, catalog: true, single: true, session: session() },
+    config: { sample_rate: 16_000, words: true, catalog: true, single: true, session: session(), device: "page" },
   })];
   let opened = false;
   let over = false;

@@ -76,7 +76,7 @@ def records(
     nights: bool = False,
     model: str = "a",
 ) -> list[Record]:
-    """``number`` records, sitting by sitting, evenly over ``span``; ``confidence`` is a beta distribution's first number."""
+    """``number`` records, sitting by sitting, evenly over ``span``; ``confidence``: of a beta distribution."""
     source = random.Random(seed)
     clips = heard() if clips is None else clips
     made: list[Record] = []

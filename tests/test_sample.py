@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
-
 from drift_records import MONDAY, records
+
 from monitoring.features import FEATURES
 from monitoring.sample import SLOTS, gather, slot_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-
 from drift_records import MONDAY, records
+
 from monitoring.errors import WindowError
 from monitoring.windows import MOST, Size, last, split
 

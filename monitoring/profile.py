@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -28,7 +28,7 @@ LEAST = 100  # sittings with a value, or a feature cannot be a reference
 
 @dataclass(frozen=True)
 class Profile:
-    """A reference by name, frozen ``at`` a time from the records of ``since`` to ``until``."""
+    """A reference by name, frozen ``at`` a time from the records of ``[since, until)``."""
 
     name: str
     at: datetime
@@ -58,8 +58,8 @@ class Profile:
                 f"a reference needs {LEAST} sittings with a clip, better 5,000 of a whole week; these are "
                 f"{sample.sittings} sittings in {sample.records} records: take a longer stretch of time"
             )
-        stretch = (sample.since, sample.until)
-        return cls(name, at, *stretch, sample.records, sample.sittings, sample.models, features)
+        after = sample.until + timedelta(microseconds=1)
+        return cls(name, at, sample.since, after, sample.records, sample.sittings, sample.models, features)
 
     @cached_property
     def digest(self) -> str:

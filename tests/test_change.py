@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from monitoring.aftermath import Aftermath
 from monitoring.change import STREAMS, Change, Changes
 from monitoring.features import Stage
 from monitoring.outcomes import Again, Click, Followed
@@ -45,8 +46,8 @@ def nulls(changes: Changes, rate: float, numbers: range, seed: int) -> list[Chan
 
 @pytest.mark.parametrize("rate", [0.04, 0.4])
 def test_a_steady_rate_is_no_change(rate: float) -> None:
-    """10,000 outcomes, nothing noticed."""
-    assert nulls(Changes(), rate, range(10_000), 1) == []
+    """5,000 outcomes, nothing noticed."""
+    assert nulls(Changes(), rate, range(5_000), 1) == []
 
 
 def test_a_doubled_rate_is_noticed_and_described() -> None:
@@ -79,18 +80,25 @@ def test_a_sitting_says_one_thing_a_stream() -> None:
 
 
 def test_what_people_do() -> None:
-    """Redo, typing, clicks and searches without results have a stream each."""
-    changes, seen = Changes(), set()
-    for number in range(4_000):
-        worse = number >= 2_000
-        one = record(number, found=not (worse and number % 2))
+    """Redo, typing, clicks and searches without results have a stream each; typed queries have no redo."""
+    changes, seen, of_typed = Changes(), set(), set()
+    for number in range(3_000):
+        worse = number >= 1_500
+        one = replace(record(number, found=not (worse and number % 2)), query_id=str(number))
         again = (None, Again.TYPED, Again.REPEAT, Again.EXPLICIT)[number % 4] if worse else None
         clicks = () if worse else (Click("item", None),)
-        followed = Followed(str(number), "a", "stable", null=False, clicks=clicks, again=again)
-        for change in (*changes.record(one), *changes.followed(replace(one, results=("item",)), followed)):
+        row = Aftermath.of(one, Followed(str(number), "a", "stable", null=False, clicks=clicks, again=again))
+        for change in (*changes.record(one), *changes.followed(row)):
             seen.add(change.stream)
-            assert change.at > START + timedelta(seconds=1_999)
+            assert change.at > START + timedelta(seconds=1_499)
     assert seen == set(STREAMS) - {"null"}
+    typing = Changes()
+    for number in range(3_000):
+        one = replace(record(number), query_id=str(number), transport=Transport.TEXT)
+        again = Again.REPEAT if number > 1_500 else None
+        row = Aftermath.of(one, Followed(str(number), "a", "stable", null=False, again=again))
+        of_typed.update(change.stream for change in typing.followed(row))
+    assert of_typed == set()
 
 
 def test_without_river() -> None:

@@ -22,7 +22,7 @@ def test_what_it_holds() -> None:
     """Every feature, each sitting once; when it was, how much, by which model."""
     profile = Profile.freeze(WEEK, "week", MONDAY + timedelta(days=8))
     assert (profile.name, profile.records, profile.models) == ("week", 1_000, ("a",))
-    assert (profile.since, profile.until) == (WEEK[0].at, WEEK[-1].at)
+    assert (profile.since, profile.until) == (WEEK[0].at, WEEK[-1].at + timedelta(microseconds=1))
     assert profile.features["level_dbfs"].total.sum() == profile.sittings == len({r.session for r in WEEK})
     assert len(profile.features) == 15
 

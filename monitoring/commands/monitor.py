@@ -6,9 +6,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
+from monitoring.commands import rules
 from monitoring.errors import MonitoringError
 
-VERBS: tuple[Command, ...] = ()
+VERBS: tuple[Command, ...] = (rules.VERB,)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

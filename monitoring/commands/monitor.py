@@ -6,10 +6,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
-from monitoring.commands import rules
+from monitoring.commands import grafana, rules
 from monitoring.errors import MonitoringError
 
-VERBS: tuple[Command, ...] = (rules.VERB,)
+VERBS: tuple[Command, ...] = (rules.VERB, grafana.VERB)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -6,6 +6,7 @@ Source: Google, The Site Reliability Workbook (2018), chapter 5, "Multiwindow, M
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,7 +43,7 @@ def judge(contract: Contract, minutes: Series, now: datetime) -> Judgement:
         one for one in burnt if one.events >= contract.least_events and one.bad >= contract.least_bad - 1e-6
     ]
     if not able:
-        most = max(burnt, key=lambda one: one.events)
+        most = max(burnt, key=lambda one: (one.events, one.burn.long_s))
         if most.events < contract.least_events:
             few = f"{most.events} requests in {span(most.burn.long_s)}, and it takes {contract.least_events} to judge"
             return Judgement.silent(few, events=most.events)
@@ -53,7 +54,8 @@ def judge(contract: Contract, minutes: Series, now: datetime) -> Judgement:
             f"fewer than {contract.least_bad} are never alarming",
             numbers=_numbers(most),
         )
-    worst = max(able, key=lambda one: one.by)
+    # Of those that burn the fastest tells most: they are in the order of the file.
+    worst = next((one for one in able if one.by >= 1.0), None) or max(able, key=lambda one: one.by)
     return Judgement(
         hot=worst.by >= 1.0, cool=worst.by < COOL, reason=_words(contract, worst), numbers=_numbers(worst)
     )
@@ -84,15 +86,12 @@ def _bad_events(contract: Contract, minutes: Series, since: datetime, until: dat
 def slower(bins: Counts, than_s: float) -> float:
     """How many of binned times are longer; linear within the bin that ``than_s`` lies in."""
     edges = EDGES[LATENCY]
-    above = 0.0
-    for place, count in enumerate(bins):
-        low = edges[place - 1] if place else 0.0
-        high = edges[place] if place < len(edges) else float("inf")
-        if low >= than_s:
-            above += int(count)
-        elif high > than_s and high != float("inf"):
-            above += int(count) * (high - than_s) / (high - low)
-    return above
+    within = bisect_right(edges, than_s)  # the bin that it lies in
+    above = float(bins[within + 1 :].sum())
+    if within == len(edges):
+        return float(bins[-1])  # how much longer is not known
+    low, high = edges[within - 1] if within else 0.0, edges[within]
+    return above + float(bins[within]) * (high - than_s) / (high - low)
 
 
 def _bad(contract: Contract) -> str:

@@ -7,6 +7,10 @@
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
+    ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
+    ├── WindowError (ValueError)             that is no size of a window
+    ├── NoAlarmError (LookupError)           no rule has this name, or it is of another kind
+    ├── ActionError (ValueError)             nobody can be told of alarms at such an address
     ├── RulesError (ValueError)              a file of rules says what cannot be
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
@@ -43,6 +47,22 @@ class StoreUnavailableError(StoreError, OSError):
 
 class UnstorableError(StoreError, ValueError):
     """The database refuses this one record or event for what it holds; trying again does not help."""
+
+
+class ProfileError(MonitoringError, ValueError):
+    """A reference for drift is not there, too small, damaged, or of a form that this version does not read."""
+
+
+class WindowError(MonitoringError, ValueError):
+    """What was asked for is no size of a window."""
+
+
+class NoAlarmError(MonitoringError, LookupError):
+    """There is no such alarm, or it is of a kind that this cannot be asked of."""
+
+
+class ActionError(MonitoringError, ValueError):
+    """Nobody can be told of alarms at such an address."""
 
 
 class RulesError(MonitoringError, ValueError):

@@ -102,9 +102,3 @@ def read(
         Entry(moment(row["at_us"]), row["alarm"], Kind(row["kind"]), row["reason"], row["body"])
         for row in reversed(rows)
     ]
-
-
-def newest(engine: Engine, alarm: str, kinds: Collection[Kind]) -> Entry | None:
-    """The last entry of an alarm. Raises StoreUnavailableError."""
-    found = read(engine, alarm=alarm, kinds=kinds, newest=1)
-    return found[0] if found else None

@@ -21,7 +21,8 @@ from monitoring.rules import Direction, Ratio
 from monitoring.series import Counts, Series
 from monitoring.spell import percent, span
 
-WEEK_S = 7 * 86_400
+DAY_S = 86_400
+WEEK_S = 7 * DAY_S
 # A window that slides is tested ever again, on mostly the same events: so many independent tests it is worth, for
 # each of its lengths that pass. `scripts/check_alarms` measures what comes of it.
 TESTS_PER_WINDOW = 4.0
@@ -62,9 +63,15 @@ def bad_of(rule: Ratio, counts: Counts) -> tuple[Floats, Floats]:
     return (part if rule.direction is Direction.UP else whole - part), whole
 
 
-def judge(rule: Ratio, baseline: Baseline | None, minutes: Series, now: datetime) -> Judgement:
-    """The judgement of a ratio on the minutes that are over. ``baseline`` is of bad events; None: not learnt yet."""
-    seen = [_seen(rule, baseline, minutes, now, window_s) for window_s in rule.windows_s]
+def judge(rule: Ratio, baseline: Baseline | None, minutes: Series, hours: Series, now: datetime) -> Judgement:
+    """The judgement of a ratio on what is over; windows beyond a day are made of hours.
+
+    ``baseline`` is of bad events; None: not learnt yet.
+    """
+    seen = [
+        _seen(rule, baseline, minutes if window_s <= DAY_S else hours, now, window_s)
+        for window_s in rule.windows_s
+    ]
     able = [one for one in seen if one.events >= rule.least_events]
     if not able:
         most = seen[-1]
@@ -92,13 +99,13 @@ def bad_limit(rule: Ratio) -> float:
     return rule.limit if rule.direction is Direction.UP else 1.0 - rule.limit
 
 
-def _seen(rule: Ratio, baseline: Baseline | None, minutes: Series, now: datetime, window_s: int) -> Seen:
+def _seen(rule: Ratio, baseline: Baseline | None, series: Series, now: datetime, window_s: int) -> Seen:
     since = now - timedelta(seconds=window_s)
-    bad, whole = bad_of(rule, minutes.counts(since, now, *RATES[rule.of]))
+    bad, whole = bad_of(rule, series.counts(since, now, *RATES[rule.of]))
     events, happened = int(whole.sum()), int(bad.sum())
     if baseline is None or events < rule.least_events:
         return Seen(window_s, events, happened, None, bad_limit(rule))
-    step_us = minutes.step_s * 1_000_000
+    step_us = series.step_s * 1_000_000
     at_us = (-(-microseconds(since) // step_us) + np.arange(len(whole))) * step_us
     usual = float((baseline.expected(at_us) * whole).sum() / events)
     spread = baseline.spread_of(window_s, at_us, whole)

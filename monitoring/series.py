@@ -16,7 +16,7 @@ from monitoring.rollup import EDGES, LATENCY, RATES, Rollup
 from monitoring.rows import microseconds
 
 COUNTS = tuple(dict.fromkeys(name for rate in RATES.values() for name in rate))
-_COLUMN = {name: place for place, name in enumerate(COUNTS)}
+_ROW = {name: place for place, name in enumerate(COUNTS)}
 _BINS = len(EDGES[LATENCY]) + 1
 
 Counts = npt.NDArray[np.int64]
@@ -27,7 +27,9 @@ class Series:
 
     def __init__(self, step_s: int, length: int) -> None:
         self.step_s = step_s
-        self._slots = np.zeros((length, len(COUNTS) + _BINS), np.int64)
+        self._length = length
+        self._counts = np.zeros((len(COUNTS), length), np.int64)
+        self._bins = np.zeros((length, _BINS), np.int64)
         self._newest = (
             -1
         )  # number of the newest slot since 1970; the ring holds it and ``length - 1`` before it
@@ -37,43 +39,45 @@ class Series:
         place = self._place(at_us // (self.step_s * 1_000_000))
         if place is None:
             return
-        row = self._slots[place]
-        for name, column in _COLUMN.items():
-            row[column] += rollup.counts[name]
+        self._counts[:, place] += [rollup.counts[name] for name in COUNTS]
         bins = rollup.bins.get(LATENCY)
         if bins is not None:
-            row[len(COUNTS) :] += bins
+            self._bins[place] += bins
 
     def replace(self, since: datetime, rows: Iterable[tuple[datetime, Rollup]]) -> None:
         """Forget the slots from ``since`` on, and take ``rows`` in their place."""
         first = microseconds(since) // (self.step_s * 1_000_000)
-        for slot in range(max(first, self._newest - len(self._slots) + 1), self._newest + 1):
-            self._slots[slot % len(self._slots)] = 0
+        for slot in range(max(first, self._newest - self._length + 1), self._newest + 1):
+            self._forget(slot)
         for at, rollup in rows:
             self.add(microseconds(at), rollup)
 
     def counts(self, since: datetime, until: datetime, *names: str) -> Counts:
         """Of each slot that begins in ``[since, until)``, oldest first, its counts: shape (slots, names)."""
-        return self._between(since, until)[:, [_COLUMN[name] for name in names]]
+        places, kept = self._between(since, until)
+        found: Counts = self._counts[[_ROW[name] for name in names]][:, places] * kept
+        return found.T
 
     def latency(self, since: datetime, until: datetime) -> Counts:
         """The bins of the time to answer of ``[since, until)``, all slots together: shape (bins,)."""
-        summed: Counts = self._between(since, until)[:, len(COUNTS) :].sum(axis=0)
+        places, kept = self._between(since, until)
+        summed: Counts = self._bins[places[kept]].sum(axis=0)
         return summed
 
-    def _between(self, since: datetime, until: datetime) -> Counts:
+    def _between(self, since: datetime, until: datetime) -> tuple[Counts, npt.NDArray[np.bool_]]:
+        """Places in the ring of the slots that begin then; and which of them it still holds."""
         step_us = self.step_s * 1_000_000
         first, end = -(-microseconds(since) // step_us), -(-microseconds(until) // step_us)
         wanted = np.arange(first, max(first, end))
-        kept = (wanted <= self._newest) & (wanted > self._newest - len(self._slots))
-        found = self._slots[wanted % len(self._slots)]
-        found[~kept] = 0
-        return found
+        return wanted % self._length, (wanted <= self._newest) & (wanted > self._newest - self._length)
+
+    def _forget(self, slot: int) -> None:
+        self._counts[:, slot % self._length] = 0
+        self._bins[slot % self._length] = 0
 
     def _place(self, slot: int) -> int | None:
-        length = len(self._slots)
         if slot > self._newest:
-            for passed in range(max(self._newest + 1, slot - length + 1), slot + 1):
-                self._slots[passed % length] = 0
+            for passed in range(max(self._newest + 1, slot - self._length + 1), slot + 1):
+                self._forget(passed)
             self._newest = slot
-        return slot % length if slot > self._newest - length else None
+        return slot % self._length if slot > self._newest - self._length else None

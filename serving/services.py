@@ -14,12 +14,14 @@ from starlette.requests import HTTPConnection
 from asr.transcript import Reading, Transcript
 from monitoring.record import Observer, Transport
 from monitoring.store import EventStore
+from monitoring.watch import Watch
 from serving import slices
 from serving.decoding import Decoders
 from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
+from serving.repeats import Repeats
 from serving.retention import AudioStore
 from serving.search import Result, SearchIndex
 from serving.settings import Settings
@@ -52,9 +54,11 @@ class Services:
     searches: Turns  # of threads that search the catalogue
     streams: Streams
     store: EventStore
+    repeats: Repeats
     audio: AudioStore | None = None  # clips that are kept; None without a folder for them
     index: SearchIndex | None = None
     observers: tuple[Observer, ...] = ()
+    watch: Watch | None = None  # alarms; None where they are switched off
 
     @property
     def model(self) -> str:

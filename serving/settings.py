@@ -63,5 +63,9 @@ class Settings(BaseSettings):
     store: str | None = None  # URL of the event store; None: SQLite in state_folder
     state_folder: Path | None = None  # None: nothing is kept beyond the process
     retain_audio_days: float = Field(0.0, ge=0.0)  # 0: never, even where a client says retain=true
+    watch: bool = True  # judge alarms; off: count and keep only
+    rules: Path | None = None  # thresholds of alarms; None: the shipped ones, monitoring/rules.toml
+    alarm_webhook: str | None = None  # is sent alarms as JSON
+    alertmanager: str | None = None  # URL of Prometheus' Alertmanager
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal

@@ -1,0 +1,82 @@
+"""The watch beside the service (`monitoring.watch`): one thread that ticks, started and stopped with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from asr import bundle
+from asr.phonetic import phonetic_distance
+from asr.pronounce import Pronounce, pronouncer
+from monitoring import rules
+from monitoring.actions import parse_actions
+from monitoring.follower import Follower
+from monitoring.metrics import Metrics
+from monitoring.outcomes import Distance
+from monitoring.store import EventStore
+from monitoring.watch import Watch
+from serving.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+EVERY_S = 30.0
+STOP_S = 10.0  # what a tick may take when the service ends
+
+
+class Watching:
+    """A watch, and the thread that has it tick."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        every_s: float = EVERY_S,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.watch = watch
+        self._every_s, self._clock = every_s, clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Tick no more; write what waits."""
+        self._stopping.set()
+        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            LOG.error("watch_stuck")
+        else:
+            self.watch.close()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            self.watch.tick(self._clock())
+
+
+def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pronounce | None) -> Watching:
+    """Watch with these settings. ``pronounce``: of the model, where somebody has loaded it already.
+
+    Raises RulesError and ActionError, which only a person can mend.
+    """
+    watch = Watch(
+        store,
+        metrics,
+        rules.load(settings.rules),
+        Follower(_distance(settings.model, pronounce)),
+        parse_actions(settings.alarm_webhook, settings.alertmanager),
+    )
+    return Watching(watch)
+
+
+def _distance(model: str, pronounce: Pronounce | None) -> Distance:
+    """How unlike two texts sound; what is not loaded yet is loaded when it is first asked, in the watch's thread."""
+
+    def distance(a: str, b: str) -> float:
+        nonlocal pronounce
+        if pronounce is None:
+            folder = bundle.find(model)
+            pronounce = pronouncer(folder, bundle.read(folder))
+        return phonetic_distance(a, b, pronounce)
+
+    return distance

@@ -7,6 +7,8 @@
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
+    ├── IncidentError (ValueError)           a simulated incident that is none
+    ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
     ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
     ├── WindowError (ValueError)             that is no size of a window
     ├── NoAlarmError (LookupError)           no rule has this name, or it is of another kind
@@ -47,6 +49,14 @@ class StoreUnavailableError(StoreError, OSError):
 
 class UnstorableError(StoreError, ValueError):
     """The database refuses this one record or event for what it holds; trying again does not help."""
+
+
+class IncidentError(MonitoringError, ValueError):
+    """An incident to simulate is misspelled, or cannot be."""
+
+
+class PoolError(MonitoringError, ValueError):
+    """There is no pool of hearings to simulate with, or it is of another format."""
 
 
 class ProfileError(MonitoringError, ValueError):

@@ -17,6 +17,7 @@ from monitoring.metrics import Metrics
 from monitoring.outcomes import Distance
 from monitoring.store import EventStore
 from monitoring.watch import Watch
+from serving.search_query import normalise
 from serving.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -63,20 +64,23 @@ def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pr
         store,
         metrics,
         rules.load(settings.rules),
-        Follower(_distance(settings.model, pronounce)),
+        Follower(distance_of(settings.model, pronounce)),
         parse_actions(settings.alarm_webhook, settings.alertmanager),
     )
     return Watching(watch)
 
 
-def _distance(model: str, pronounce: Pronounce | None) -> Distance:
-    """How unlike two texts sound; what is not loaded yet is loaded when it is first asked, in the watch's thread."""
+def distance_of(model: str, pronounce: Pronounce | None = None) -> Distance:
+    """How unlike two texts sound, spoken or typed: what people type has capitals, digits and punctuation.
+
+    What is not loaded yet is loaded when it is first asked, in the watch's thread.
+    """
 
     def distance(a: str, b: str) -> float:
         nonlocal pronounce
         if pronounce is None:
             folder = bundle.find(model)
             pronounce = pronouncer(folder, bundle.read(folder))
-        return phonetic_distance(a, b, pronounce)
+        return phonetic_distance(normalise(a), normalise(b), pronounce)
 
     return distance

@@ -45,7 +45,10 @@ SAME_SOUND, LIKE_SOUND, OTHER_SOUND = 0.22, 0.34, 0.6
 DISTANCE = 0.4
 WORDS_DISTANCE = 0.6
 UNSURE, UNSURE_BEFORE_TYPING = 0.2, 0.3
-REPEAT_SOUND, REPEAT_DISTANCE = 0.42, 0.1  # nearer than this, the same was said again; farther, it was put otherwise
+REPEAT_SOUND, REPEAT_DISTANCE = (
+    0.42,
+    0.1,
+)  # nearer than this, the same was said again; farther, it was put otherwise
 
 SHADOW = "shadow"  # an arm whose answers nobody saw
 

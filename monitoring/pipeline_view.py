@@ -107,7 +107,7 @@ _PEOPLE = {"redo_rate": "Asked again", "typing_rate": "Typed instead", "click_ra
 
 QUANTITIES = (
     *(Quantity(one.name, one.stage, one.unit, one.help) for one in FEATURES),
-    *(Quantity(name, Stage.PEOPLE, "", help) for name, help in _PEOPLE.items()),
+    *(Quantity(name, Stage.PEOPLE, "", words) for name, words in _PEOPLE.items()),
     Quantity(LATENCY, None, "s", "Time to answer, 95th percentile"),
     *(Quantity(f"{name}_s", None, "s", f"Time of {name}, 95th percentile") for name in STAGES),
     Quantity("error_rate", None, "", "Requests that failed"),
@@ -133,13 +133,12 @@ def view(rows: Iterable[Row], since: datetime, until: datetime, step: timedelta)
 
 
 def measured(quantity: str, rollup: Rollup) -> tuple[float | None, int, float]:
-    """The value of a stretch, of how many, and its standard error."""
+    """The value of a stretch, of how many, and the standard error of a quantile."""
     if quantity in RATES:
         part, whole = rollup.rate(quantity)
         if not whole:
             return None, 0, 0.0
-        share = (part + 0.5) / (whole + 1)  # so that 0 of 20 is not sure to be nothing
-        return part / whole, whole, math.sqrt(share * (1 - share) / whole)
+        return part / whole, whole, 0.0  # its error depends on what is usual: see _line
     count = sum(rollup.bins.get(quantity, ()))
     timed = quantity == LATENCY or quantity.removesuffix("_s") in STAGES
     q = P95 if timed else 0.5
@@ -149,7 +148,8 @@ def measured(quantity: str, rollup: Rollup) -> tuple[float | None, int, float]:
     # Of a quantile, by its place: where it would be with one standard deviation more or fewer values below it.
     off = math.sqrt(q * (1 - q) / count)
     low, high = (rollup.quantile(quantity, min(max(q + side * off, 0.0), 1.0)) for side in (-1, 1))
-    assert low is not None and high is not None, "there are values"
+    assert low is not None, "there are values"
+    assert high is not None, "there are values"
     return value, count, (high - low) / 2
 
 
@@ -170,7 +170,11 @@ def _line(quantity: Quantity, now: Sequence[Rollup], before: Mapping[int, Rollup
         ]
         z = None
         if value is not None and count >= LEAST and len(every) >= NEAR:
-            z = _z(value, error, near if len(near) >= NEAR else every, rate=quantity.name in RATES)
+            expected = near if len(near) >= NEAR else every
+            if quantity.name in RATES:
+                usual = min(max(median(expected), 1 / (count + 2)), 1 - 1 / (count + 2))
+                error = math.sqrt(usual * (1 - usual) / count)  # if nothing had moved
+            z = _z(value, error, expected, rate=quantity.name in RATES)
         points.append(Point(value, count, z))
     return Line(quantity, median(every) if every else None, tuple(points))
 

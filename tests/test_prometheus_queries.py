@@ -10,13 +10,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from test_prometheus_rules import prometheus, until
 
 from monitoring import prometheus_rules, rules
 from monitoring.commands import grafana as verb
 from monitoring.grafana import dashboard
 from monitoring.metric_catalog import CATALOG, PREFIX, Kind
 from monitoring.prometheus_rules import Recording
-from test_prometheus_rules import prometheus, until
 
 SHIPPED = Path(__file__).parent.parent / "scripts" / "deploy" / "grafana" / "voicesearch.json"
 SCRAPED = {"job", "instance"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from asr.commands.command import DONE, Command
+from monitoring.commands.times import moment_of, span_of
 from monitoring.commands.where import add_store, open_store
-from monitoring.commands.when import duration
 from monitoring.pipeline_view import Line, Point, View, view
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -18,10 +18,12 @@ BARS = "▁▂▃▄▅▆▇█"
 def add_arguments(parser: ArgumentParser) -> None:
     """Which stretch, and of what."""
     add_store(parser)
-    parser.add_argument("--since", type=duration, default=timedelta(days=1), metavar="24h", help="how far back")
-    parser.add_argument("--step", type=duration, default=timedelta(hours=1), metavar="1h", help="length of a step")
     parser.add_argument(
-        "--reference", type=duration, default=timedelta(days=7), metavar="7d", help="how long before is what is usual"
+        "--since", default="24h", metavar="TIME", help="how far back, or from when (default: 24h)"
+    )
+    parser.add_argument("--step", default="1h", metavar="1h", help="length of a step (default: 1h)")
+    parser.add_argument(
+        "--reference", default="7d", metavar="7d", help="how long before it is what is usual (default: 7d)"
     )
     parser.add_argument("--model", help="only what this model served (NAME@DIGEST)")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -30,11 +32,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace, now: datetime | None = None) -> int:
     """Print it. ``now``: for tests."""
     until = now or datetime.now(UTC)
-    since = until - args.since
+    step = span_of(args.step)
+    since = moment_of(args.since, until)
+    steps_before = -(-span_of(args.reference) // step)
     with open_store(args) as store:
-        steps_before = -(-args.reference // args.step)
-        rows = store.rollups(since - steps_before * args.step, until, args.step)
-    made = view((row for row in rows if args.model in (None, row[1].model)), since, until, args.step)
+        rows = store.rollups(since - steps_before * step, until, step)
+    made = view((row for row in rows if args.model in (None, row[1].model)), since, until, step)
     if args.json:
         print(json.dumps(made.as_dict(), indent=2))
     else:
@@ -61,7 +64,7 @@ def table(made: View) -> Iterator[str]:
         last = next((point for point in reversed(line.points) if point.count), None)
         label = f"{line.quantity.name} {line.quantity.unit}".strip()
         yield (
-            f"{shown:10}{label:22}{_number(line.usual):>10}{_number(last and last.value):>10}  "
+            f"{shown:10}{label:22}{_number(line.usual):>10}{_number(None if last is None else last.value):>10}  "
             f"{_bars(line):{width}}  {_moved(made, line)}"
         ).rstrip()
         if line.since is not None:
@@ -85,7 +88,10 @@ def _bars(line: Line) -> str:
     low, high = min(values), max(values)
     # What is usual is on the scale, too: or a change of a thousandth would fill it.
     if line.usual is not None:
-        low, high = min(low, 0.9 * line.usual, 1.1 * line.usual), max(high, 0.9 * line.usual, 1.1 * line.usual)
+        low, high = (
+            min(low, 0.9 * line.usual, 1.1 * line.usual),
+            max(high, 0.9 * line.usual, 1.1 * line.usual),
+        )
     return "".join(_bar(point.value, low, high) for point in line.points)
 
 
@@ -100,4 +106,6 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-VERB = Command("pipeline", "every stage's numbers side by side, and where something moved", add_arguments, run)
+VERB = Command(
+    "pipeline", "every stage's numbers side by side, and where something moved", add_arguments, run
+)

@@ -117,8 +117,8 @@ def find(model: str | Path, precision: str | None = None) -> dict[str, Path]:
             pull = f"voicesearch models pull {model}" + (f" --precision {precision}" if wanted else "")
             raise BundleError(f"{model}{wanted} is not on this machine: {pull}") from error
         raise BundleError(
-            f"{model} is no folder of a model{wanted}: {_first_line(error)} Where no config.json tells the type, say it: "
-            f"{PREFIX}TYPE=FOLDER"
+            f"{model} is no folder of a model{wanted}: {_first_line(error)} Where no config.json tells the type, say "
+            f"it: {PREFIX}TYPE=FOLDER"
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise BundleError(f"{model} is no model that onnx-asr knows: {_first_line(error)}") from error

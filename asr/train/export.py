@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from torch import nn
 
 from asr.train.formula import write_as_formula
 from asr.train.model import AcousticModel
@@ -26,6 +28,13 @@ PARITY = 1e-4  # largest difference of log-probabilities between torch and ONNX 
 
 def export_fp32(model: AcousticModel, path: Path) -> None:
     """Write ``model`` as ONNX in float32 and check its parity with torch; raises AssertionError over 1e-4."""
+    trace(model, path)
+    onnx.save(write_as_formula(onnx.load(str(path))), str(path))
+    check_parity(model, path, PARITY)
+
+
+def trace(model: nn.Module, path: Path) -> None:
+    """Write a module of `AcousticModel`'s interface as ONNX in float32."""
     model.eval()
     example = (torch.randn(2, 48_000) * 0.05, torch.tensor([48_000, 30_000]))
     with warnings.catch_warnings():
@@ -46,14 +55,16 @@ def export_fp32(model: AcousticModel, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-    onnx.save(write_as_formula(onnx.load(str(path))), str(path))
+
+
+def check_parity(model: nn.Module, path: Path, limit: float) -> float:
+    """The largest difference, if it is within the limit; else AssertionError."""
     worst = parity(model, path)
-    assert worst <= PARITY, (
-        f"torch and ONNX differ by {worst:.2e} in log-probabilities; {PARITY} is the limit"
-    )
+    assert worst <= limit, f"torch and ONNX differ by {worst:.2e} in log-probabilities; {limit} is the limit"
+    return worst
 
 
-def parity(model: AcousticModel, path: Path, seed: int = 0) -> float:
+def parity(model: nn.Module, path: Path, seed: int = 0) -> float:
     """Largest difference of log-probabilities over noise clips of odd lengths, singly and in a batch."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(seed)
@@ -70,6 +81,18 @@ def parity(model: AcousticModel, path: Path, seed: int = 0) -> float:
         for row, count in enumerate(frames.tolist()):
             worst = max(worst, float(np.abs(expected[row, :count].numpy() - found[row, :count]).max()))
     return worst
+
+
+def at_precisions(fp32: Path, precisions: Sequence[str]) -> dict[str, Path]:
+    """A network in float32 at each of ``int8``, ``fp32``, ``fp16``, in files beside it."""
+    made = {precision: fp32.with_name(f"{precision}.onnx") for precision in precisions}
+    if "int8" in made:
+        quantise_int8(fp32, made["int8"])
+    if "fp16" in made:
+        convert_fp16(fp32, made["fp16"])
+    if "fp32" in made:
+        made["fp32"] = fp32
+    return made
 
 
 def quantise_int8(source: Path, path: Path) -> None:

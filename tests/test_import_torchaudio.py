@@ -27,15 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 CLIP = Path(__file__).parents[1] / "data" / "samples" / "timer.flac"
 SMALL = {
-    "extractor_conv_layer_config": [
-        (16, 10, 5),
-        (16, 3, 2),
-        (16, 3, 2),
-        (16, 3, 2),
-        (16, 3, 2),
-        (16, 2, 2),
-        (16, 2, 2),
-    ],
+    "extractor_conv_layer_config": [(16, 10, 5), *[(16, 3, 2)] * 4, *[(16, 2, 2)] * 2],
     "encoder_embed_dim": 24,
     "encoder_pos_conv_kernel": 8,
     "encoder_pos_conv_groups": 4,
@@ -131,7 +123,11 @@ def test_the_bundle_is_like_any_other(
 def test_with_the_words_of_a_bundle_only_words_come_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transcriber: Transcriber
 ) -> None:
-    """Its lexicon in letters and its language model; the service groups its clips and says the same of each."""
+    """Its lexicon in letters and its language model; a worker of the service, which may group clips, says the same."""
+    pytest.importorskip("structlog", reason="needs the extra serve")
+    from serving.jobs import ClipJob, Heard, Hearing, WorkerSpec
+    from serving.worker import Ears
+
     shrink(BASE, monkeypatch)
     _, weights = weights_of("torchaudio:SMALL", tmp_path / "weights.pth")
     folder = tmp_path / "words"
@@ -145,6 +141,11 @@ def test_with_the_words_of_a_bundle_only_words_come_out(
     words = {line.split()[0] for line in lines}
     ours = Transcriber.load(folder)
     assert ours.reader.groups
+    clip = audio.decode(CLIP)
+    jobs = [ClipJob(clip, Hearing()), ClipJob(clip[8000:], Hearing())]
+    for job, result in zip(jobs, Ears(WorkerSpec(str(folder))).hear(jobs), strict=True):
+        assert isinstance(result, Heard)
+        assert result.transcript.text == ours.transcribe(job.samples).text
     transcript = ours.transcribe(CLIP)
     assert {word.text for word in transcript.words} <= words
     assert all(0 <= word.span.start <= word.span.end <= len(audio.decode(CLIP)) for word in transcript.words)

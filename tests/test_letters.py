@@ -59,7 +59,7 @@ def test_nothing_spelled_is_no_reading(text: str) -> None:
 @pytest.mark.parametrize("separator", ["x", "<blank>"])
 def test_a_separator_must_be_a_token(separator: str) -> None:
     """And not the blank."""
-    with pytest.raises(BundleError, match="which tokens.txt lacks"):
+    with pytest.raises(BundleError, match=r"which tokens\.txt lacks"):
         SpelledPath(TOKENS, separator)
 
 

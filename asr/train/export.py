@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
-from torch import nn
+from torch import Tensor, nn
 
 from asr.train.formula import write_as_formula
 from asr.train.model import AcousticModel
@@ -33,24 +34,43 @@ def export_fp32(model: AcousticModel, path: Path) -> None:
     check_parity(model, path, PARITY)
 
 
-def trace(model: nn.Module, path: Path) -> None:
-    """Write a module of `AcousticModel`'s interface as ONNX in float32."""
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a graph calls its inputs, first what changes with time, then how much of it, and its outputs alike."""
+
+    inputs: tuple[str, str]
+    outputs: tuple[str, str]
+    example: tuple[Tensor, Tensor]
+
+
+def waveforms() -> Interface:
+    """That of bundles: two clips, unlike in length."""
+    return Interface(
+        ("audio", "audio_lengths"),
+        ("log_probs", "log_prob_lengths"),
+        (torch.randn(2, 48_000) * 0.05, torch.tensor([48_000, 30_000])),
+    )
+
+
+def trace(model: nn.Module, path: Path, interface: Interface | None = None) -> None:
+    """Write a module of `AcousticModel`'s interface, or of another, as ONNX in float32."""
     model.eval()
-    example = (torch.randn(2, 48_000) * 0.05, torch.tensor([48_000, 30_000]))
+    interface = interface or waveforms()
+    (values, counts), (log_probs, frames) = interface.inputs, interface.outputs
     with warnings.catch_warnings():
-        # The exporter remarks on its own age and on shapes that it traces; parity below is the judge.
+        # The exporter remarks on its own age and on shapes that it traces; parity is the judge.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model,
-            example,
+            interface.example,
             str(path),
-            input_names=["audio", "audio_lengths"],
-            output_names=["log_probs", "log_prob_lengths"],
+            input_names=[values, counts],
+            output_names=[log_probs, frames],
             dynamic_axes={
-                "audio": {0: "batch", 1: "samples"},
-                "audio_lengths": {0: "batch"},
-                "log_probs": {0: "batch", 1: "frames"},
-                "log_prob_lengths": {0: "batch"},
+                values: {0: "batch", 1: "samples"},
+                counts: {0: "batch"},
+                log_probs: {0: "batch", 1: "frames"},
+                frames: {0: "batch"},
             },
             opset_version=OPSET,
             dynamo=False,

@@ -15,6 +15,7 @@ from asr.decode import DecoderOptions
 from asr.errors import OptionError
 from asr.frontend import FrontendOptions
 from asr.train import checkpoint
+from asr.train.encoder_only import export_encoder
 from asr.train.export import at_precisions, export_fp32
 from asr.train.import_bundle import Import, import_bundle
 from asr.train.lexicon import TOKENS
@@ -45,6 +46,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=PRECISIONS,
         help="the first is the bundle's default (default int8, with --from fp32)",
+    )
+    parser.add_argument(
+        "--encoder-only",
+        action="store_true",
+        help="write the encoder alone, for sherpa-onnx, which makes Kaldi's features itself; no --lexicon needed",
     )
     parser.add_argument("--corpora", type=Path, nargs="*", default=[], help="what the model was trained on")
     parser.add_argument(
@@ -81,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _export_from(args: argparse.Namespace) -> Path:
-    ours = ("lexicon", "lm", "g2p", "blend", "checkpoint_fp16")
+    ours = ("lexicon", "lm", "g2p", "blend", "checkpoint_fp16", "encoder_only")
     if given := [name for name in ours if getattr(args, name)]:
         raise OptionError(
             f"--{', --'.join(given)} are for checkpoints; with --from there is --words".replace("_", "-")
@@ -102,7 +108,7 @@ def _export_from(args: argparse.Namespace) -> Path:
 def _export_checkpoint(args: argparse.Namespace) -> Path:
     if args.weights or args.words:
         raise OptionError("--weights and --words are for --from; a checkpoint has --lexicon and --lm")
-    if len(args.paths) != 2 or args.lexicon is None:
+    if len(args.paths) != 2 or (args.lexicon is None and not args.encoder_only):
         raise OptionError("expected CHECKPOINT, FOLDER and --lexicon, or --from torchaudio:NAME and FOLDER")
     folder: Path = args.paths[1]
     state = checkpoint.load(args.paths[0])
@@ -110,6 +116,9 @@ def _export_checkpoint(args: argparse.Namespace) -> Path:
         other, share = args.blend
         state = checkpoint.blend(state, checkpoint.load(Path(other)), float(share))
     model = checkpoint.build(state)
+    if args.encoder_only:
+        export_encoder(model, folder, args.precision or ["int8"])
+        return folder
     decoder = DecoderSettings(
         lexicon=args.lexicon.name,
         lm=None if args.lm is None else args.lm.name,

@@ -56,7 +56,7 @@ def kaldi(samples: np.ndarray) -> np.ndarray:
     return np.stack([computer.get_frame(at) for at in range(computer.num_frames_ready)])
 
 
-def test_features_from_elsewhere_give_the_same(model: AcousticModel, folder: Path) -> None:
+def test_features_from_elsewhere_give_the_same(folder: Path) -> None:
     """Within 1e-3 of the whole network, whose weights went through half precision like the checkpoint's."""
     samples = audio.decode(CLIP)
     halved = checkpoint.build(checkpoint.load(folder.parent / "model.pt"))

@@ -3,9 +3,16 @@
     MonitoringError
     ├── StoreError                           the event store
     │   ├── StoreUrlError (ValueError)           no database that we can use is at this URL
+    │   ├── NoStoreError (FileNotFoundError)     nothing is there, and nobody asked to make one
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
+    ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
+    ├── WindowError (ValueError)             that is no size of a window
+    ├── ActionError (ValueError)             nobody can be told of alarms at such an address
+    ├── RulesError (ValueError)              a file of rules says what cannot be
+    ├── IncidentError (ValueError)           a simulated incident that is none
+    ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
 Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
@@ -27,6 +34,10 @@ class StoreUrlError(StoreError, ValueError):
     """The URL names no database that the store can use."""
 
 
+class NoStoreError(StoreError, FileNotFoundError):
+    """There is no store where one was looked for, and an empty one would answer every question wrongly."""
+
+
 class SchemaVersionError(StoreError, RuntimeError):
     """The database was migrated by a newer version; an older one must not write into it."""
 
@@ -37,6 +48,30 @@ class StoreUnavailableError(StoreError, OSError):
 
 class UnstorableError(StoreError, ValueError):
     """The database refuses this one record or event for what it holds; trying again does not help."""
+
+
+class ProfileError(MonitoringError, ValueError):
+    """A reference for drift is not there, too small, damaged, or of a form that this version does not read."""
+
+
+class WindowError(MonitoringError, ValueError):
+    """What was asked for is no size of a window."""
+
+
+class ActionError(MonitoringError, ValueError):
+    """Nobody can be told of alarms at such an address."""
+
+
+class RulesError(MonitoringError, ValueError):
+    """A file of rules cannot be read, or a threshold in it is beyond what makes sense."""
+
+
+class IncidentError(MonitoringError, ValueError):
+    """An incident to simulate is misspelled, or cannot be."""
+
+
+class PoolError(MonitoringError, ValueError):
+    """There is no pool of hearings to simulate with, or it is of another format."""
 
 
 class MissingPackageError(MonitoringError, ImportError):

@@ -1,4 +1,4 @@
-"""The event store to Parquet, for analysis elsewhere: ``records.parquet`` and ``events.parquet`` in a folder.
+"""The event store to Parquet, for analysis elsewhere: ``records``, ``events`` and ``followed.parquet`` in a folder.
 
 The columns are those of ``schema``; times are timestamps in UTC, lists and stages JSON text. What people said or
 typed goes along only when asked for: an erasure does not reach files that were copied out. Each file appears
@@ -12,18 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, Engine, Integer, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Double, Engine, Integer, Table
 
 from monitoring.errors import MissingPackageError
 from monitoring.queries import Window, pages
 from monitoring.rows import Row
-from monitoring.schema import EVENTS, RECORDS
+from monitoring.schema import EVENTS, FOLLOWED, RECORDS
 
 _LEFT_OUT = "id"  # the database's own row number
 
 
 def export(engine: Engine, folder: Path, window: Window, *, with_text: bool = False) -> dict[Path, int]:
-    """Write both files into ``folder``, made if need be, in bounded memory; the rows of each.
+    """Write the files into ``folder``, made if need be, in bounded memory; the rows of each.
 
     Raises ``MissingPackageError`` without pyarrow, ``StoreUnavailableError``, and ``OSError`` of the folder.
     """
@@ -35,7 +35,7 @@ def export(engine: Engine, folder: Path, window: Window, *, with_text: bool = Fa
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
-    for table in (RECORDS, EVENTS):
+    for table in (RECORDS, EVENTS, FOLLOWED):
         path = folder / f"{table.name}.parquet"
         unfinished = path.with_suffix(".parquet.part")
         schema = _schema(table, with_text)
@@ -65,7 +65,13 @@ def _cells(row: Row, names: list[str]) -> Iterator[tuple[str, Any]]:
 def _schema(table: Table, with_text: bool) -> Any:
     import pyarrow as pa
 
-    types = {JSON: pa.string(), Double: pa.float64(), BigInteger: pa.int64(), Integer: pa.int32()}
+    types = {
+        JSON: pa.string(),
+        Double: pa.float64(),
+        BigInteger: pa.int64(),
+        Integer: pa.int32(),
+        Boolean: pa.bool_(),
+    }
     fields = []
     for column in table.columns:
         kind = next((arrow for sql, arrow in types.items() if isinstance(column.type, sql)), pa.string())

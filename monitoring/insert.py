@@ -27,7 +27,7 @@ def insert_all(connection: Connection, items: Sequence[Record | Event]) -> list[
     """
     rows = [record_row(item) if isinstance(item, Record) else event_row(item) for item in items]
     fresh = {
-        key: _insert(connection, table, key, [row for row in rows if key in row])
+        key: insert_new(connection, table, key, [row for row in rows if key in row])
         for key, table in _KEYS.items()
     }
     new = []
@@ -38,7 +38,8 @@ def insert_all(connection: Connection, items: Sequence[Record | Event]) -> list[
     return new
 
 
-def _insert(connection: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> set[str]:
+def insert_new(connection: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> set[str]:
+    """Write rows that differ in ``key``, a unique column; the keys of those that were not there."""
     if not rows:
         return set()
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite

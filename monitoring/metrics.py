@@ -2,8 +2,8 @@
 
 ``observe`` counts what one record or event says by itself. What people did next is charged to what served the query
 they did it with. Told directly: clicks, typed queries, and a redo by the client's own word (``kind="explicit"``).
-That a query *repeats* or *rephrases* the one before is an inference over a session, made elsewhere and handed to
-``redo``; without it those two kinds stay at zero. A ``dismiss`` has no metric.
+What a client did not say is inferred over a session (`outcomes`), minutes later, and handed to ``followed``, which
+counts what nobody told: without it the kinds ``repeat`` and ``rephrase`` stay at zero. A ``dismiss`` has no metric.
 
 An event that is sent twice would count twice: hand over only those that ``EventStore.submit`` calls new.
 """
@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import Metric as Family
 from asr.transcript import ClipStats
 from monitoring.label_values import OTHER, LabelValues
 from monitoring.metric_catalog import CATALOG, PREFIX, Kind, Metric
+from monitoring.outcomes import Again, Followed
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 
 QUERIES_REMEMBERED = 65_536  # for events to come: 5 minutes of 200 queries a second, about 10 MB
@@ -91,9 +92,18 @@ class Metrics:
             self._routes.seen(route), label
         ).observe(seconds)
 
+    def followed(self, record: Record, followed: Followed) -> None:
+        """A query has settled. What its client told was counted when it came, and is not counted twice."""
+        if followed.again is None or followed.told:
+            return
+        if followed.again is Again.TYPED:
+            self._count("typing_switch_total", self._labels(record))
+        else:
+            self._redo(followed.again, self._labels(record))
+
     def redo(self, kind: str, query_id: str) -> None:
         """A query was asked again: ``repeat`` or ``rephrase``, as inferred over its session."""
-        self._counters["redo_total"].labels(*self._served_by(query_id), self._names["kind"].known(kind)).inc()
+        self._redo(kind, self._served_by(query_id))
 
     def set_inflight(self, requests: int) -> None:
         """How many requests are being answered."""
@@ -174,7 +184,7 @@ class Metrics:
 
     def _event(self, event: Event) -> None:
         if event.type is EventType.REDO:
-            self.redo("explicit", event.query_id)
+            self._redo(Again.EXPLICIT, self._served_by(event.query_id))
         elif event.type is EventType.CLICK:
             self._count("clicks_total", self._served_by(event.query_id))
         elif event.type is EventType.TYPED:
@@ -191,6 +201,9 @@ class Metrics:
     def _served_by(self, query_id: str) -> Served:
         with self._lock:
             return self._served.get(query_id, UNKNOWN)
+
+    def _redo(self, kind: str, served: Served) -> None:
+        self._count("redo_total", served, self._names["kind"].known(kind))
 
     def _count(self, name: str, served: Served, *more: str) -> None:
         self._counters[name].labels(*served, *more).inc()

@@ -40,6 +40,8 @@ UNSURE = 0.3
 HASTY_S = 12.0
 REPEAT_DISTANCE = 0.1  # nearer than this, the same was said again; farther, it was put otherwise
 
+SHADOW = "shadow"  # an arm whose answers nobody saw
+
 Distance = Callable[[str, str], float]  # how unlike two texts sound, from 0 to 1: asr.phonetic
 
 
@@ -66,7 +68,10 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What became of one answered query. ``again_as`` is the query that repeats it; ``typed`` a weak label."""
+    """What became of one answered query. ``again_as`` is the query that repeats it; ``typed`` a weak label.
+
+    ``told``: that it was asked again is the client's own word; else it is inferred.
+    """
 
     query_id: str
     model: str
@@ -75,6 +80,7 @@ class Followed:
     clicks: tuple[Click, ...] = ()
     again: Again | None = None
     again_as: str | None = None
+    told: bool = False
     typed: str = field(default="", repr=False)
 
     @property
@@ -88,43 +94,47 @@ def follow(records: Sequence[Record], events: Sequence[Event], distance: Distanc
 
     Late events change it: call this when a session is ``settled``.
     """
-    asked = sorted((record for record in records if _was_answered(record)), key=lambda record: record.at)
+    asked = sorted((record for record in records if was_answered(record)), key=lambda record: record.at)
     happened = sorted(events, key=lambda event: event.at)
     return tuple(
-        _follow(first, asked[place + 1] if place + 1 < len(asked) else None, happened, distance)
+        follow_one(first, asked[place + 1] if place + 1 < len(asked) else None, happened, distance)
         for place, first in enumerate(asked)
     )
 
 
 def settled(records: Sequence[Record], now: datetime, watermark: timedelta) -> bool:
     """Whether nothing more can change what became of a session: its last window is over, and late events are in."""
-    return all(now >= _shown(record) + timedelta(seconds=TOLD_S) + watermark for record in records)
+    return all(now >= shown_at(record) + timedelta(seconds=TOLD_S) + watermark for record in records)
 
 
-def _was_answered(record: Record) -> bool:
-    return record.outcome is not Outcome.ERROR and record.query_id is not None
+def was_answered(record: Record) -> bool:
+    """Whether a person got an answer to it, if an empty one: only then does it matter what they did next."""
+    return record.outcome is not Outcome.ERROR and record.query_id is not None and record.arm != SHADOW
 
 
-def _shown(record: Record) -> datetime:
+def shown_at(record: Record) -> datetime:
     """When its results were there: ``at`` is when the request began."""
     return record.at + timedelta(seconds=record.duration_s)
 
 
-def _follow(first: Record, second: Record | None, events: Sequence[Event], distance: Distance) -> Followed:
+def follow_one(first: Record, second: Record | None, events: Sequence[Event], distance: Distance) -> Followed:
+    """What became of one query: ``second`` is the next of its session, if there is one; events in order of time."""
     assert first.query_id is not None, "only answered queries are followed"
     mine = [event for event in events if event.query_id == first.query_id]
     clicks = _clicks(mine, None if second is None else second.at)
     followed = Followed(first.query_id, first.model, first.arm, first.null_reason is not None, clicks)
     if first.transport is Transport.TEXT:
         return followed  # nobody was misheard
-    again = _told(first, mine) or (None if second is None else _inferred(first, second, followed, distance))
+    told = _told(first, mine)
+    again = told or (None if second is None else _inferred(first, second, followed, distance))
     if again is None:
         return followed
     typed = next((event.text for event in mine if event.type is EventType.TYPED), "")
     by = second if second is not None and _gap_s(first, second) <= TOLD_S else None
     if again is Again.TYPED and not typed and by is not None and by.transport is Transport.TEXT:
         typed = by.text
-    return replace(followed, again=again, again_as=None if by is None else by.query_id, typed=typed)
+    as_what = None if by is None else by.query_id
+    return replace(followed, again=again, again_as=as_what, told=told is not None, typed=typed)
 
 
 def _clicks(events: Sequence[Event], next_query: datetime | None) -> tuple[Click, ...]:
@@ -137,14 +147,14 @@ def _clicks(events: Sequence[Event], next_query: datetime | None) -> tuple[Click
 
 
 def _told(first: Record, events: Sequence[Event]) -> Again | None:
-    in_time = [event.type for event in events if (event.at - _shown(first)).total_seconds() <= TOLD_S]
+    in_time = [event.type for event in events if (event.at - shown_at(first)).total_seconds() <= TOLD_S]
     if EventType.TYPED in in_time:
         return Again.TYPED
     return Again.EXPLICIT if EventType.REDO in in_time else None
 
 
 def _gap_s(first: Record, second: Record) -> float:
-    return max(0.0, (second.at - _shown(first)).total_seconds())
+    return max(0.0, (second.at - shown_at(first)).total_seconds())
 
 
 def _inferred(first: Record, second: Record, followed: Followed, distance: Distance) -> Again | None:

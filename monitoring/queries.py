@@ -29,12 +29,13 @@ class Window:
 
 
 def pages(engine: Engine, table: Table, window: Window) -> Iterator[list[Row]]:
-    """Rows of a table with ``at_us``, oldest first, in pages of up to ``PAGE``.
+    """Rows of a table with ``at_us`` and a primary key, oldest first, in pages of up to ``PAGE``.
 
     What is written meanwhile with a time already passed is not seen. Raises ``StoreUnavailableError``.
     """
-    place = tuple_(table.c.at_us, table.c.id)
-    rows = select(table).order_by(table.c.at_us, table.c.id)
+    (key,) = table.primary_key.columns
+    place = tuple_(table.c.at_us, key)
+    rows = select(table).order_by(table.c.at_us, key)
     if window.since is not None:
         rows = rows.where(table.c.at_us >= microseconds(window.since))
     if window.until is not None:
@@ -49,7 +50,7 @@ def pages(engine: Engine, table: Table, window: Window) -> Iterator[list[Row]]:
         if len(page) < wanted:
             return
         left = None if left is None else left - len(page)
-        page_rows = rows.where(place > tuple_(literal(page[-1]["at_us"]), literal(page[-1]["id"])))
+        page_rows = rows.where(place > tuple_(literal(page[-1]["at_us"]), literal(page[-1][key.name])))
 
 
 def records(engine: Engine, window: Window) -> Iterator[Record]:

@@ -20,9 +20,10 @@ from sqlalchemy import Engine, Table, delete, or_, select
 from monitoring.database import writing
 from monitoring.errors import StoreUnavailableError
 from monitoring.rows import microseconds
-from monitoring.schema import EVENTS, RECORDS
+from monitoring.schema import EVENTS, FOLLOWED, RECORDS
 
 CHUNK = 2_000  # rows of one transaction, so that others get their turn
+_TABLES = (RECORDS, EVENTS, FOLLOWED)  # all that is a person's, in the order of `Deleted`
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +32,31 @@ class Deleted:
 
     records: int = 0
     events: int = 0
+    followed: int = 0
 
     def __add__(self, other: Deleted) -> Deleted:
-        return Deleted(self.records + other.records, self.events + other.events)
+        return Deleted(
+            self.records + other.records, self.events + other.events, self.followed + other.followed
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.records or self.events)
+        return bool(self.records or self.events or self.followed)
 
 
 def purge_some(engine: Engine, before: datetime) -> Deleted:
     """Delete up to ``CHUNK`` of the rows of each table that are older; nothing deleted: there are none."""
-    return Deleted(_purge_some(engine, RECORDS, before), _purge_some(engine, EVENTS, before))
+    return Deleted(*(_purge_some(engine, table, before) for table in _TABLES))
 
 
 def _purge_some(engine: Engine, table: Table, before: datetime) -> int:
-    some = select(table.c.id).where(table.c.at_us < microseconds(before)).order_by(table.c.at_us).limit(CHUNK)
+    (key,) = table.primary_key.columns
+    some = select(key).where(table.c.at_us < microseconds(before)).order_by(table.c.at_us).limit(CHUNK)
     with writing(engine) as connection:
-        return connection.execute(delete(table).where(table.c.id.in_(some))).rowcount
+        return connection.execute(delete(table).where(key.in_(some))).rowcount
 
 
 def erase(engine: Engine, sessions: Sequence[str]) -> Deleted:
-    """Delete the records of sessions, their events, and the events that others sent about their queries.
+    """Delete the records of sessions, what became of them, their events, and what others sent about their queries.
 
     Raises ``StoreUnavailableError`` where the rows are gone but their bytes are not yet: erase again.
     """
@@ -62,8 +67,10 @@ def erase(engine: Engine, sessions: Sequence[str]) -> Deleted:
     with writing(engine) as connection:
         events = connection.execute(delete(EVENTS).where(mine)).rowcount
         records = connection.execute(delete(RECORDS).where(RECORDS.c.session.in_(sessions))).rowcount
+        # Last: what became of a query is written only while its record is there (`aftermath`), and locks it.
+        followed = connection.execute(delete(FOLLOWED).where(FOLLOWED.c.session.in_(sessions))).rowcount
     _rebuild(engine)
-    return Deleted(records, events)
+    return Deleted(records, events, followed)
 
 
 def empty_log(engine: Engine) -> bool:
@@ -82,7 +89,7 @@ def _rebuild(engine: Engine) -> None:
             )
         return
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for table in (RECORDS, EVENTS):
+        for table in _TABLES:
             connection.exec_driver_sql(f"VACUUM (FULL) {table.name}")
 
 

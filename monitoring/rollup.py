@@ -130,15 +130,23 @@ class Rollup:
             },
         }
 
-    @classmethod
-    def from_dict(cls, body: Mapping[str, Any]) -> Rollup:
-        """The inverse. What is not known any more is left out."""
-        made = cls(Counter(body["counts"]))
+    def add_dict(self, body: Mapping[str, Any]) -> None:
+        """Count all that the rollup of a ``as_dict`` had counted. What is not known any more is left out."""
+        for name, count in body["counts"].items():
+            self.counts[name] += count
         for name, sparse in body["bins"].items():
             if name in EDGES:
-                bins = made.bins[name] = [0] * (len(EDGES[name]) + 1)
+                bins = self.bins.get(name)
+                if bins is None:
+                    bins = self.bins[name] = [0] * (len(EDGES[name]) + 1)
                 for at, count in sparse.items():
-                    bins[int(at)] = count
+                    bins[int(at)] += count
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Rollup:
+        """The inverse of ``as_dict``."""
+        made = cls()
+        made.add_dict(body)
         return made
 
     def _measure(self, name: str, value: float) -> None:

@@ -36,49 +36,49 @@ def record_row(record: Record) -> Row:
     """All of a record, a column each."""
     clip = record.clip
     return {
-        "request_id": _plain(record.request_id),
+        "request_id": plain(record.request_id),
         "at_us": microseconds(record.at),
         "transport": record.transport.value,
         "outcome": record.outcome.value,
         "status": int(record.status),
-        "model": _plain(record.model),
-        "arm": _plain(record.arm),
-        "duration_s": _finite(record.duration_s),
-        "query_id": _optional(record.query_id),
-        "session": _optional(record.session),
-        "key_id": _optional(record.key_id),
+        "model": plain(record.model),
+        "arm": plain(record.arm),
+        "duration_s": finite(record.duration_s),
+        "query_id": optional(record.query_id),
+        "session": optional(record.session),
+        "key_id": optional(record.key_id),
         "null_reason": None if record.null_reason is None else record.null_reason.value,
-        "error": _optional(record.error),
+        "error": optional(record.error),
         "bytes_received": int(record.bytes_received),
-        **{f"clip_{name}": None if clip is None else _finite(getattr(clip, name)) for name in CLIP_COLUMNS},
-        "confidence": _finite(record.confidence),
+        **{f"clip_{name}": None if clip is None else finite(getattr(clip, name)) for name in CLIP_COLUMNS},
+        "confidence": finite(record.confidence),
         "n_words": int(record.n_words),
-        "text": _plain(record.text),
-        "results": [_plain(item) for item in record.results],
-        "stages_s": {_plain(stage): _finite(took) for stage, took in record.stages_s.items()},
-        "first_partial_s": _finite(record.first_partial_s),
-        "final_after_speech_s": _finite(record.final_after_speech_s),
-        "fields_missing": [_plain(name) for name in record.fields_missing],
-        "perplexity": _finite(record.perplexity),
-        "entropy": _finite(record.entropy),
-        "top_score": _finite(record.top_score),
-        "repeats": _finite(record.repeats),
-        "device": _optional(record.device),
-        "locale": _optional(record.locale),
+        "text": plain(record.text),
+        "results": [plain(item) for item in record.results],
+        "stages_s": {plain(stage): finite(took) for stage, took in record.stages_s.items()},
+        "first_partial_s": finite(record.first_partial_s),
+        "final_after_speech_s": finite(record.final_after_speech_s),
+        "fields_missing": [plain(name) for name in record.fields_missing],
+        "perplexity": finite(record.perplexity),
+        "entropy": finite(record.entropy),
+        "top_score": finite(record.top_score),
+        "repeats": finite(record.repeats),
+        "device": optional(record.device),
+        "locale": optional(record.locale),
     }
 
 
 def event_row(event: Event) -> Row:
     """All of an event, a column each."""
     return {
-        "event_id": _plain(event.event_id),
-        "query_id": _plain(event.query_id),
+        "event_id": plain(event.event_id),
+        "query_id": plain(event.query_id),
         "type": event.type.value,
         "at_us": microseconds(event.at),
-        "item_id": _optional(event.item_id),
-        "text": _plain(event.text),
-        "session": _optional(event.session),
-        "key_id": _optional(event.key_id),
+        "item_id": optional(event.item_id),
+        "text": plain(event.text),
+        "session": optional(event.session),
+        "key_id": optional(event.key_id),
     }
 
 
@@ -134,13 +134,16 @@ def event_of(row: Row) -> Event:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """As every database takes it."""
     return text.translate(_HARMLESS) if not text.isascii() or "\0" in text else text
 
 
-def _optional(text: str | None) -> str | None:
-    return None if text is None else _plain(text)
+def optional(text: str | None) -> str | None:
+    """The same of a text that may be missing."""
+    return None if text is None else plain(text)
 
 
-def _finite(number: float | None) -> float | None:
+def finite(number: float | None) -> float | None:
+    """A number, or None where it is none that a database takes."""
     return float(number) if number is not None and math.isfinite(number) else None

@@ -88,6 +88,7 @@ FOLLOWED = Table(
     Column("session", Text),
     Column("again", Text),  # explicit, repeat, rephrase, typed; NULL: it was not asked again
     Column("again_as", Text),
+    Column("told", Boolean, nullable=False),  # by the client; else it is inferred
     Column("clicks", Integer, nullable=False),
     Column("dwell_s", Double),  # of the longest click that ended
     Column("satisfied", Boolean, nullable=False),

@@ -7,9 +7,9 @@ it is durable. Questions read the database directly and block: in an event loop,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +17,20 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring import database, queries, retention
+from monitoring import aftermath, database, journal, profiles, queries, retention, rollup_store
+from monitoring.aftermath import Aftermath
 from monitoring.backlog import Backlog, Owner, Pending
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
 from monitoring.export import export
 from monitoring.insert import insert_all
+from monitoring.journal import Entry, Kind
+from monitoring.leader import Leader
 from monitoring.migrations import migrate
+from monitoring.profile import Profile
 from monitoring.queries import Window
 from monitoring.record import Event, Record
 from monitoring.retention import Deleted
+from monitoring.rollup import Rollup, RollupKey
 from monitoring.writer import Limits, Writer
 
 T = TypeVar("T")
@@ -38,6 +43,7 @@ class EventStore:
         self._engine = engine
         self._limits = limits
         self._ready = False
+        self._forget: list[Callable[..., object]] = []
         self._backlog = Backlog(limits.backlog)
         self._writer = Writer(self._backlog, self._write, limits)
 
@@ -136,6 +142,87 @@ class EventStore:
         # In this order: a record leaves the backlog only when it is in the database.
         return self._backlog.owner_of(query_id) or queries.owner_of(self._engine, query_id)
 
+    def freeze(self, profile: Profile) -> None:
+        """Keep a reference for drift; it holds under its name from now on. Raises ``StoreUnavailableError``."""
+        self._on_writer(partial(profiles.write, self._engine, profile))
+
+    def profile(self, name: str) -> Profile | None:
+        """The reference that holds under a name; None: there is none.
+
+        Raises ``ProfileError`` for one that cannot be read, and ``StoreUnavailableError``.
+        """
+        return profiles.read(self._engine, name)
+
+    def profile_names(self) -> tuple[str, ...]:
+        """Of all references there are. Raises ``StoreUnavailableError``."""
+        return profiles.names(self._engine)
+
+    def add_rollups(self, deltas: Sequence[tuple[RollupKey, Rollup]], writer: str) -> None:
+        """Keep counts (see ``rollup_store``). ``writer`` is a new name for every flush, the same for its retries.
+
+        Raises ``StoreUnavailableError``: they are not kept, or nobody knows; add the same again.
+        """
+        self._on_writer(partial(rollup_store.write, self._engine, deltas, writer))
+
+    def rollups(
+        self, since: datetime, until: datetime, step: timedelta
+    ) -> list[tuple[datetime, RollupKey, Rollup]]:
+        """Counts of ``[since, until)``, a sum a step and key (see ``rollup_store.read``)."""
+        return rollup_store.read(self._engine, since, until, step)
+
+    def tidy_rollups(self, now: datetime, before: datetime | None = None) -> None:
+        """Merge rollups that are old enough, and delete those from before a time. Raises ``StoreUnavailableError``."""
+        self._on_writer(partial(rollup_store.compact, self._engine, now))
+        if before is not None:
+            self._on_writer(partial(rollup_store.purge, self._engine, before))
+
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Add to the journal, all or nothing. Raises ``StoreUnavailableError``."""
+        self._on_writer(partial(journal.append, self._engine, entries))
+
+    def journal(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        alarm: str | None = None,
+        kinds: Collection[Kind] = tuple(Kind),
+        newest: int = 1_000,
+    ) -> list[Entry]:
+        """Entries of ``[since, until)``, oldest first; of many the newest. Raises ``StoreUnavailableError``."""
+        return journal.read(self._engine, since, until, alarm=alarm, kinds=kinds, newest=newest)
+
+    def candidate(self) -> Leader:
+        """Somebody who may become the one of several processes that judges."""
+        return Leader(self._engine)
+
+    def followed(
+        self, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
+    ) -> Iterator[Aftermath]:
+        """What became of queries of ``[since, until)``, by time of the query. Raises ``StoreUnavailableError``."""
+        return aftermath.read(self._engine, Window(since, until, limit))
+
+    def keep(self, rows: Sequence[Aftermath]) -> list[bool]:
+        """Keep what became of queries, behind all that was observed before; for each, whether it is new.
+
+        Not kept is what the store knows already, and what it has no record of: erased, purged or lost. Raises
+        ``StoreUnavailableError``: then keep them again.
+        """
+        return self._on_writer(partial(self._keep, rows))
+
+    def unfollowed(self, since: datetime, limit: int) -> tuple[list[Record], list[Event]]:
+        """Answered queries of which nobody has said what became of them, and the events on them.
+
+        The newest ``limit``, oldest first. Raises ``StoreUnavailableError``.
+        """
+        records = aftermath.unfollowed(self._engine, since, limit)
+        on = [record.query_id for record in records if record.query_id is not None]
+        return records, list(aftermath.events_on(self._engine, on))
+
+    def on_erasure(self, forget: Callable[..., object]) -> None:
+        """Have others forget, too: ``forget(*sessions)`` is called by each ``erase``, before anything is deleted."""
+        self._forget.append(forget)
+
     def purge(self, before: datetime) -> Deleted:
         """Delete all that is older, in small steps between which others write. Raises ``StoreUnavailableError``."""
         total = Deleted()
@@ -149,6 +236,8 @@ class EventStore:
 
         Raises ``StoreUnavailableError``: then erase again.
         """
+        for forget in self._forget:
+            forget(*sessions)
         return self._on_writer(partial(retention.erase, self._engine, sessions))
 
     def export(
@@ -191,6 +280,11 @@ class EventStore:
             if database.is_outage(error):
                 self._engine.dispose()  # a connection opened on a read-only disk stays read-only
             raise
+
+    def _keep(self, rows: Sequence[Aftermath]) -> list[bool]:
+        self._prepare()
+        with database.writing(self._engine) as connection:
+            return aftermath.write(connection, rows)
 
     def _prepare(self) -> None:
         if not self._ready:

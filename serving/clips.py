@@ -76,7 +76,9 @@ async def heard(
     async def work() -> Transcript:
         with services.engine.scheduler.place():
             samples = await decoded(upload, services, ledger)
-            return ledger.heard(await services.engine.transcribe(samples, hearing))
+            transcript = ledger.heard(await services.engine.transcribe(samples, hearing))
+        ledger.repeats = await services.repeats.heard(ledger.key_id, ledger.session, samples, transcript.clip)
+        return transcript
 
     return await unless_gone(request, work())
 

@@ -20,6 +20,7 @@ from serving.engine import Engine
 from serving.queries import Queries
 from serving.rates import RateLimiter
 from serving.recording import Ledger
+from serving.repeats import Repeats
 from serving.retention import AudioStore
 from serving.search import Result, SearchIndex
 from serving.settings import Settings
@@ -52,6 +53,7 @@ class Services:
     searches: Turns  # of threads that search the catalogue
     streams: Streams
     store: EventStore
+    repeats: Repeats
     audio: AudioStore | None = None  # clips that are kept; None without a folder for them
     index: SearchIndex | None = None
     observers: tuple[Observer, ...] = ()

@@ -36,10 +36,12 @@ class _Impatient:
         self._wanted = wanted
         self._clock = clock
         self._rested = 0.0  # when the next draft may begin
+        self.heard: Segment | None = None  # the last utterance
         self.frontend = recogniser.frontend
         self.assemble = recogniser.assemble
 
     def recognise(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis]:
+        self.heard = segment
         return self._recogniser.recognise(segment, hotwords)
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
@@ -63,12 +65,17 @@ class Session:
         recogniser: Callable[[Hearing], Recogniser],
         find: Find | None = None,
         waiting_s: Callable[[], float] = lambda: 0.0,
+        unlike: Callable[[Samples], float | None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``find`` searches the catalogue, if there is one; ``waiting_s`` is the audio that has come and waits."""
+        """``find`` searches the catalogue, if there is one; ``waiting_s`` is the audio that has come and waits.
+
+        ``unlike`` compares an utterance with the one before it, for its record.
+        """
         self._recogniser = recogniser
         self._find = find
         self._waiting_s = waiting_s
+        self._unlike = unlike
         self._clock = clock
         self._rest_s = 0.0  # audio of the present message behind what is being heard
         self._config: StreamConfig | None = None
@@ -119,8 +126,8 @@ class Session:
                 param="catalog",
                 code="catalog_not_available",
             )
-        recogniser = _Impatient(self._recogniser(config.hearing), self._drafts_wanted, self._clock)
-        self._stream = Stream(recogniser, config.rules)
+        self._ears = _Impatient(self._recogniser(config.hearing), self._drafts_wanted, self._clock)
+        self._stream = Stream(self._ears, config.rules)
         self._config = config
         self._pcm = PcmReader(config.form)
 
@@ -161,13 +168,15 @@ class Session:
 
     def _answer(self, transcript: Transcript) -> Answer:
         assert self._config is not None
+        segment, self._ears.heard = self._ears.heard, None
+        repeats = None if segment is None else self._unlike(segment.samples)
         heard = self._clock()
         if not self._config.catalog:
-            return Answer(transcript, heard - self._decided)
+            return Answer(transcript, heard - self._decided, repeats=repeats)
         assert self._find is not None
         results = tuple(self._find(transcript)) if transcript.text else ()
         now = self._clock()
-        return Answer(transcript, now - self._decided, now - heard, results)
+        return Answer(transcript, now - self._decided, now - heard, results, repeats)
 
     def _drafts_wanted(self) -> bool:
         assert self._config is not None

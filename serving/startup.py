@@ -20,6 +20,7 @@ from serving.engine import Engine
 from serving.jobs import WorkerSpec
 from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
+from serving.repeats import Repeats, expiring
 from serving.sandbox import Sandbox
 from serving.search import SearchIndex
 from serving.services import Services
@@ -63,6 +64,7 @@ async def start(
         Turns(settings.workers, WAITING_SEARCHES, "queries wait to be searched for"),
         streams,
         store,
+        _repeats(store, stack),
         _audio(settings, stack),
         index,
         (metrics.observe, *observers),
@@ -120,6 +122,14 @@ def _audio(settings: Settings, stack: AsyncExitStack) -> retention.AudioStore | 
         purging = asyncio.create_task(retention.purging(audio))
         stack.callback(purging.cancel)
     return audio
+
+
+def _repeats(store: EventStore, stack: AsyncExitStack) -> Repeats:
+    repeats = Repeats()
+    store.on_erasure(repeats.forget)
+    expire = asyncio.create_task(expiring(repeats))
+    stack.callback(expire.cancel)
+    return repeats
 
 
 def _rates(settings: Settings) -> RateLimiter:

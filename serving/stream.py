@@ -31,6 +31,7 @@ from serving.errors import ForbiddenError, RateLimitedError, SlowUploadError, To
 from serving.inbox import Inbox
 from serving.keys import Scope
 from serving.meter import Meter
+from serving.pcm import Samples
 from serving.problems import CLOSE_INTERNAL
 from serving.recording import Ledger
 from serving.services import Services, Shared
@@ -68,7 +69,7 @@ class Conversation:
         self._principal = principal
         self._inbox = Inbox()
         find = None if services.index is None else services.find_for_stream
-        self._session = Session(services.engine.recogniser, find, self._waiting_s)
+        self._session = Session(services.engine.recogniser, find, self._waiting_s, self._unlike)
         self._utterances = Utterances(self._ledger, services.queries)
         settings = services.settings
         self._meter = Meter(services.rates, principal.key_id, settings.max_stream_s)
@@ -219,6 +220,9 @@ class Conversation:
             ledger.device = config.device
         ledger.missing()
         return ledger
+
+    def _unlike(self, speech: Samples) -> float | None:
+        return self._services.repeats.compare(self._principal.key_id, self._utterances.session, speech)
 
     def _waiting_s(self) -> float:
         config = self._session.config

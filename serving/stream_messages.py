@@ -82,12 +82,16 @@ class Command(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A `Final` with what the catalogue has for it, and the seconds since the end of speech was decided."""
+    """A `Final` with what the catalogue has for it, and the seconds since the end of speech was decided.
+
+    ``repeats`` is how unlike it sounds to what was said before it: for its record, not for the client.
+    """
 
     transcript: Transcript
     took_s: float
     search_s: float | None = None  # of that; None where nobody asked
     results: tuple[Mapping[str, Any], ...] | None = None
+    repeats: float | None = None
 
 
 Told = SpeechStarted | Partial | SpeechStopped | Answer

@@ -21,6 +21,11 @@ class Utterances:
         self._began: float | None = None  # when somebody was heard to speak
         self._recorded = False
 
+    @property
+    def session(self) -> str | None:
+        """The client's name of the sitting, if it gave one."""
+        return self._ledger.session
+
     def received(self, n_bytes: int) -> None:
         """So much came in for this utterance."""
         self._ledger.bytes_received += n_bytes
@@ -54,6 +59,7 @@ class Utterances:
             query = self._queries.open(ledger.key_id, ledger.model, ledger.session)
             ledger.query_id = query.id
             ledger.final_after_speech_s = answer.took_s
+            ledger.repeats = answer.repeats
             if answer.search_s is not None:
                 ledger.took({"search": answer.search_s})
             ledger.found(answer.results or ())

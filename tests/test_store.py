@@ -23,8 +23,10 @@ import psycopg
 import pytest
 
 from asr.transcript import ClipStats, NullReason
+from monitoring.aftermath import Aftermath
 from monitoring.backlog import Owner
 from monitoring.errors import StoreUnavailableError, StoreUrlError, UnstorableError
+from monitoring.outcomes import Again
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.retention import Deleted
 from monitoring.store import EventStore
@@ -56,6 +58,10 @@ RECORD = Record(
     final_after_speech_s=0.25,
     fields_missing=("language", "session"),
 )
+AFTERMATH = Aftermath(
+    "query-0", AT, "en-small@0123456789ab", "canary", Transport.STREAM, "sitting", Again.TYPED, "query-1", False, 2,
+    9.5, False,
+)  # fmt: skip
 EVENT = Event("event-0", "query-0", EventType.TYPED, AT, "item-1", "flat white", "sitting", "key")
 
 
@@ -309,14 +315,65 @@ def test_what_cannot_be_stored_harms_nothing_else(store: EventStore) -> None:
 
 
 def test_a_purge_deletes_what_is_older(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strictly older rows of both tables, in steps; what is left is left."""
+    """Strictly older rows of all tables, in steps; what is left is left."""
     monkeypatch.setattr("monitoring.retention.CHUNK", 3)
     for second in range(10):
         store.observe(replace(RECORD, request_id=str(second), at=AT + timedelta(seconds=second)))
     store.observe(replace(EVENT, at=AT))
-    assert store.purge(AT + timedelta(seconds=7)) == Deleted(records=7, events=1)
+    store.keep([AFTERMATH])
+    assert store.purge(AT + timedelta(seconds=7)) == Deleted(records=7, events=1, followed=1)
     assert [record.request_id for record in store.records()] == ["7", "8", "9"]
     assert store.purge(AT + timedelta(seconds=7)) == Deleted(0, 0)
+
+
+def test_what_became_of_a_query_is_kept_once(store: EventStore) -> None:
+    """And comes back as it was; the same query again, in one call or in two, is not new and changes nothing."""
+    store.observe(RECORD)
+    other = replace(AFTERMATH, told=True, again=None, again_as=None, clicks=0, dwell_s=None, session=None)
+    assert store.keep([AFTERMATH, other]) == [True, False]
+    assert store.keep([other]) == [False]
+    assert list(store.followed()) == [AFTERMATH]
+    store.observe(replace(RECORD, request_id="2", query_id="query-2", at=AT + timedelta(seconds=1)))
+    later = replace(other, query_id="query-2", at=AT + timedelta(seconds=1))
+    assert store.keep([later]) == [True]
+    assert list(store.followed(AT + timedelta(seconds=1))) == [later]
+    assert list(store.followed(until=AT + timedelta(seconds=1))) == [AFTERMATH]
+
+
+def test_what_became_of_many_is_kept_in_steps(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database takes so many names in one statement; the answer is for all."""
+    monkeypatch.setattr("monitoring.aftermath.CHUNK", 2)
+    for count in range(5):
+        store.observe(replace(RECORD, request_id=f"{count}", query_id=f"query-{count}"))
+    rows = [replace(AFTERMATH, query_id=f"query-{count}") for count in (0, 1, 2, 7, 4)]
+    assert store.keep(rows) == [True, True, True, False, True]
+    assert [row.query_id for row in store.followed()] == ["query-0", "query-1", "query-2", "query-4"]
+
+
+def test_what_became_of_an_erased_query_is_gone_and_stays_gone(store: EventStore) -> None:
+    """Also where somebody still follows it: without its record, nothing is kept. Who asked to forget is told first."""
+    forgotten: list[str] = []
+    store.on_erasure(lambda *sessions: forgotten.extend(sessions))
+    store.observe(RECORD)
+    assert store.keep([AFTERMATH]) == [True]
+    assert store.erase("sitting") == Deleted(records=1, followed=1)
+    assert forgotten == ["sitting"]
+    assert store.keep([AFTERMATH]) == [False]
+    assert list(store.followed()) == []
+
+
+def test_what_nobody_has_followed_is_found_again(store: EventStore) -> None:
+    """Answered queries without an aftermath, the newest first to be taken, with the events on them."""
+    for count in range(4):
+        at = AT + timedelta(seconds=count)
+        store.observe(replace(RECORD, request_id=f"{count}", query_id=f"query-{count}", at=at))
+        store.observe(replace(EVENT, event_id=f"{count}", query_id=f"query-{count}"))
+    store.observe(replace(RECORD, request_id="none", query_id=None))
+    assert store.keep([replace(AFTERMATH, query_id="query-2")]) == [True]
+    records, events = store.unfollowed(AT + timedelta(seconds=1), 10)
+    assert [record.query_id for record in records] == ["query-1", "query-3"]
+    assert sorted(event.event_id for event in events) == ["1", "3"]
+    assert [record.query_id for record in store.unfollowed(AT, 1)[0]] == ["query-3"]
 
 
 def test_an_erasure_takes_a_session_with_all_that_was_done_with_it(store: EventStore) -> None:

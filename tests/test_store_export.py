@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from asr.transcript import ClipStats
+from monitoring.aftermath import Aftermath
 from monitoring.errors import MissingPackageError, StoreUnavailableError
+from monitoring.outcomes import Again
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.store import EventStore
 
@@ -22,6 +24,9 @@ CLIP = ClipStats(3.5, -23.25, 3.25, None, 0.0, 0.5, 0.25, 0.125)
 RECORD = Record(
     "request", AT, Transport.SEARCH, Outcome.OK, 200, "en-small@0", 0.125, query_id="query", session="sitting",
     clip=CLIP, n_words=2, text="canary", results=("item-2", "item-1"), stages_s={"vad": 0.5},
+)  # fmt: skip
+AFTERMATH = Aftermath(
+    "query", AT, "en-small@0", "stable", Transport.SEARCH, "sitting", Again.TYPED, "query-2", False, 2, 9.5, False
 )  # fmt: skip
 EVENT = Event("event", "query", EventType.TYPED, AT, text="canary")
 
@@ -35,13 +40,18 @@ def store(tmp_path: Path) -> Iterator[EventStore]:
             opened.observe(replace(RECORD, request_id=f"request-{second}", at=at))
         opened.observe(EVENT)
         opened.flush()
+        opened.keep([AFTERMATH])
         yield opened
 
 
 def test_rows_become_typed_columns(store: EventStore, tmp_path: Path) -> None:
     """Times with their zone, numbers as numbers, nothing where there was nothing."""
     written = store.export(tmp_path / "out", with_text=True)
-    assert written == {tmp_path / "out/records.parquet": 3, tmp_path / "out/events.parquet": 1}
+    assert {path.name: rows for path, rows in written.items()} == {
+        "records.parquet": 3,
+        "events.parquet": 1,
+        "followed.parquet": 1,
+    }
     row = pq.read_table(tmp_path / "out/records.parquet").to_pylist()[1]
     assert row["request_id"] == "request-1"
     assert row["at"] == AT + timedelta(seconds=1)
@@ -50,6 +60,9 @@ def test_rows_become_typed_columns(store: EventStore, tmp_path: Path) -> None:
     assert (row["text"], row["session"], row["key_id"]) == ("canary", "sitting", None)
     (event,) = pq.read_table(tmp_path / "out/events.parquet").to_pylist()
     assert (event["event_id"], event["type"], event["at"]) == ("event", "typed", AT)
+    (followed,) = pq.read_table(tmp_path / "out/followed.parquet").to_pylist()
+    assert (followed["query_id"], followed["at"], followed["told"]) == ("query", AT, False)
+    assert (followed["again"], followed["clicks"], followed["dwell_s"]) == ("typed", 2, 9.5)
 
 
 def test_what_was_said_stays_unless_asked_for(store: EventStore, tmp_path: Path) -> None:
@@ -65,7 +78,7 @@ def test_a_window_is_exported_across_pages(
     """A row group for each page, and only rows of the window; an empty one is a file without rows."""
     monkeypatch.setattr("monitoring.queries.PAGE", 1)
     written = store.export(tmp_path / "out", AT + timedelta(seconds=1), AT + timedelta(seconds=9))
-    assert list(written.values()) == [2, 0]
+    assert list(written.values()) == [2, 0, 0]
     assert pq.ParquetFile(tmp_path / "out/records.parquet").metadata.num_row_groups == 2
     assert pq.read_table(tmp_path / "out/events.parquet").num_rows == 0
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 
-from asr.commands.command import Command
+from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
+from monitoring.commands import drift, freeze
+from monitoring.errors import MonitoringError
 
-VERBS: tuple[Command, ...] = ()
+VERBS: tuple[Command, ...] = (freeze.VERB, drift.VERB)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,9 +22,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """The verb asked for."""
-    code: int = args.run_verb(args)
+    """The verb asked for; an error made on purpose is one line on stderr."""
+    try:
+        code: int = args.run_verb(args)
+    except MonitoringError as error:
+        print(f"{DISTRIBUTION}: {error}", file=sys.stderr)
+        return BAD_USAGE
     return code
 
 
-COMMAND = Command("monitor", "what comes in, what goes out, what people do next, and alarms", add_arguments, run)
+COMMAND = Command(
+    "monitor", "what comes in, what goes out, what people do next, and alarms", add_arguments, run
+)

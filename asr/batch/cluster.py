@@ -1,0 +1,213 @@
+"""The same job on a Ray cluster: Ray Data feeds tables of clips to a pool of actors that have loaded the model.
+
+A `Cluster` stands where `asr.batch.pool.Pool` stands on one machine. Actors are not restarted by Ray, which has the
+work of a dead one wait for just that one, for ever where its place is gone with its node (ray-project/ray, issues
+31794 and 62746). So a round ends when an actor dies, and the next one hears what is still missing with the nodes that
+there are. What is lost is about a second's work of each actor. The clips' names travel, their content does not: every
+node must see the same files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from asr.batch import actor
+from asr.batch.pool import Task
+from asr.batch.shards import Line
+from asr.batch.worker import WorkerSpec
+from asr.errors import AsrError, MissingPackageError, OptionError, WorkerError
+
+TABLE_CLIPS = 32  # short clips, a third of a second's work: what comes back at once, and is lost with a node
+TABLE_BYTES = 8 << 20  # of files: ten minutes of sound or more
+AHEAD = 2  # tables given to an actor
+FRUITLESS = 3  # rounds in a row that bring nothing: then it is not by chance
+ANSWER_S = 5.0
+STORE_BYTES = 100 << 20  # of a cluster of our own: names and rows pass through, nothing else
+
+
+class Cluster:
+    """Ray, from ``with`` to its end: the one at ``address``, or one of this process's own. ``say`` is told warnings.
+
+    ``installed`` tells the version of voicesearch here, and on each node; they must be the same.
+    """
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        workers: int,
+        say: Callable[[str], None],
+        *,
+        installed: Callable[[], str],
+        address: str | None = None,
+    ) -> None:
+        self._spec, self._workers, self._say = spec, workers, say
+        self._installed, self._address = installed, address
+        self._said: set[str] = set()
+
+    def __enter__(self) -> Self:
+        connect(self._address, self._workers)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        require().shutdown()
+
+    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Line]]:
+        """The row of every task, as they come. Raises what kept an actor from loading, and WorkerError."""
+        missing = dict(enumerate(tasks))
+        fruitless = 0
+        while missing:
+            before = len(missing)
+            try:
+                for number, line in self._round(missing):
+                    yield missing.pop(number), line
+            except _lost() as error:
+                fruitless = fruitless + 1 if len(missing) == before else 0
+                if fruitless == FRUITLESS:
+                    raise WorkerError(
+                        f"{FRUITLESS} times in a row a node was lost before it had heard a clip: {_first(error)}"
+                    ) from error
+                self._say(f"a node or its process was lost: {len(missing):,} clips are left to the others")
+            except Exception as error:
+                raise _cause(error) from error
+
+    def _round(self, missing: dict[int, Task]) -> Iterator[tuple[int, Line]]:
+        """Hear clips until all are heard or an actor dies."""
+        from ray.data import ActorPoolStrategy, from_arrow
+
+        device = "GPU" if self._spec.pipeline.device != "cpu" else "CPU"
+        threads = 1 if device == "GPU" else max(1, self._spec.pipeline.threads)
+        tables = [actor.clips_table(clips) for clips in cut(missing.items())]
+        actors = min(self._workers, len(tables), _places(device, threads))
+        with warnings.catch_warnings():
+            # Of the last two, which are to have another name from Ray 2.64 on (pyproject.toml has it below that).
+            warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+            heard = from_arrow(tables).map_batches(
+                actor.Hearing,
+                fn_constructor_args=(self._spec, self._installed, self._installed()),
+                batch_size=None,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=AHEAD),
+                num_cpus=threads if device == "CPU" else 1,
+                num_gpus=1 if device == "GPU" else 0,
+                max_restarts=0,
+                max_task_retries=0,
+            )
+        for table in heard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for number, line in actor.read_lines(table):
+                if number is not None:
+                    yield number, line
+                elif (text := line.row.decode()) not in self._said:  # each actor says the same
+                    self._said.add(text)
+                    self._say(text)
+
+
+def cut(numbered: Iterable[tuple[int, Task]]) -> Iterator[list[tuple[int, Task]]]:
+    """Clips in runs of at most ``TABLE_CLIPS``, and of ``TABLE_BYTES`` unless one alone has more."""
+    run: list[tuple[int, Task]] = []
+    size = 0
+    for number, task in numbered:
+        if run and (len(run) == TABLE_CLIPS or size + (task.size or 0) > TABLE_BYTES):
+            yield run
+            run, size = [], 0
+        run.append((number, task))
+        size += task.size or 0
+    if run:
+        yield run
+
+
+def require() -> Any:
+    """Ray, with Ray Data. Raises MissingPackageError."""
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingPackageError(
+            f"--engine ray needs Ray ({error}): pip install 'voicesearch[ray]'"
+        ) from error
+    return ray
+
+
+def connect(address: str | None, cpus: int) -> None:
+    """Join the cluster at ``address`` (``HOST:PORT``, or ``auto`` for the one that runs on this machine), or start
+    one with so many places. Quiet: no usage statistics, no dashboard, no progress bars. Raises OptionError.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read by the processes that it starts
+    # An actor without a GPU must not be told that it has none: ONNX Runtime finds out by itself.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray = require()
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address is None:
+            ray.init(
+                "local", num_cpus=cpus, object_store_memory=STORE_BYTES, include_dashboard=False, **quiet
+            )
+        else:
+            check_answers(address)
+            ray.init(address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise OptionError(f"no Ray cluster at {address or 'this machine'}: {_first(error)}") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+
+
+def check_answers(address: str) -> None:
+    """Ray itself waits half a minute for a host that is not there. Raises OptionError."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise OptionError(
+            f"--address {address}: expected HOST:PORT of a Ray cluster that this machine is a node of, or auto"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise OptionError(
+            f"no Ray cluster answers at {address} ({error}): start one with ray start --head --port {port}, and "
+            "run this on one of its nodes"
+        ) from error
+
+
+def _places(device: str, each: int) -> int:
+    """How many actors the cluster has room for."""
+    total = int(require().cluster_resources().get(device, 0)) // each
+    if total < 1:
+        raise OptionError(f"the Ray cluster has no {device} for an actor that needs {each}")
+    return total
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    """What Ray raises when a process or a node has gone."""
+    from ray import exceptions
+
+    return (
+        exceptions.ActorDiedError,
+        exceptions.ActorUnavailableError,
+        exceptions.WorkerCrashedError,
+        exceptions.NodeDiedError,
+        exceptions.ObjectLostError,
+        exceptions.OutOfMemoryError,
+    )
+
+
+def _cause(error: BaseException) -> Exception:
+    """What a person should read of an error from a node: ours, as it would be on one machine."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, AsrError | OSError):
+            return found
+        found = getattr(found, "cause", None) or found.__cause__
+    return WorkerError(f"Ray could not go on: {type(error).__name__}: {_first(error)}")
+
+
+def _first(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -57,14 +57,12 @@ class Named:
     def parse(cls, model: str | Path) -> Named:
         """Raises OptionError for a name without anything in it."""
         text = str(model).removeprefix(PREFIX)
-        kind, separator, folder = text.partition("=")
-        if separator and kind and folder:
-            return cls(kind, Path(folder))
-        if not text or separator:
-            raise OptionError(f"{model}: expected {PREFIX}NAME, {PREFIX}FOLDER or {PREFIX}TYPE=FOLDER")
-        if text.startswith((".", "~", os.sep)) or Path(text).is_dir():
+        if text.startswith((".", "~", os.sep)) or (text and Path(text).is_dir()):
             return cls(None, Path(text).expanduser())
-        return cls(text, None)
+        kind, separator, folder = text.partition("=")
+        if not kind or (separator and not folder):
+            raise OptionError(f"{model}: expected {PREFIX}NAME, {PREFIX}FOLDER or {PREFIX}TYPE=FOLDER")
+        return cls(kind, Path(folder).expanduser() if folder else None)
 
     @property
     def short(self) -> str:

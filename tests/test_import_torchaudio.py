@@ -72,7 +72,7 @@ def noise(*lengths: int) -> list[np.ndarray]:
     return [(rng.standard_normal(length) * 0.05 + 0.01).astype(np.float32) for length in lengths]
 
 
-@pytest.mark.parametrize("unused", [False, True])
+@pytest.mark.parametrize("unused", [False, True], ids=["as built", "as published"])
 def test_a_bundle_says_what_torchaudio_says(small: str, tmp_path: Path, unused: bool) -> None:
     """Log-probabilities within 1e-3 of the pipeline's own model, singly and in a batch of unlike lengths."""
     model, weights = weights_of(small, tmp_path / "weights.pth", unused=unused)
@@ -123,11 +123,7 @@ def test_the_bundle_is_like_any_other(
 def test_with_the_words_of_a_bundle_only_words_come_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, transcriber: Transcriber
 ) -> None:
-    """Its lexicon in letters and its language model; a worker of the service, which may group clips, says the same."""
-    pytest.importorskip("structlog", reason="needs the extra serve")
-    from serving.jobs import ClipJob, Heard, Hearing, WorkerSpec
-    from serving.worker import Ears
-
+    """Its lexicon in letters and its language model; other words are listened for as they are written."""
     shrink(BASE, monkeypatch)
     _, weights = weights_of("torchaudio:SMALL", tmp_path / "weights.pth")
     folder = tmp_path / "words"
@@ -138,7 +134,25 @@ def test_with_the_words_of_a_bundle_only_words_come_out(
     assert transcriber.info.licence in info.licence
     lines = (folder / "lexicon.txt").read_text(encoding="utf-8").splitlines()
     assert "don't d o n ' t |" in lines
-    words = {line.split()[0] for line in lines}
+    ours = Transcriber.load(folder)
+    samples = audio.decode(CLIP)[8000:24000]
+    words = ours.transcribe(samples).words
+    assert words
+    assert {word.text for word in words} <= {line.split()[0] for line in lines}
+    assert all(0 <= word.span.start <= word.span.end <= len(samples) for word in words)
+    ours.reader.check(Hotwords(("zanzibarix",)))
+
+
+def test_the_service_may_group_its_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A worker says of several at once what the transcriber says of each."""
+    pytest.importorskip("structlog", reason="needs the extra serve")
+    from serving.jobs import ClipJob, Heard, Hearing, WorkerSpec
+    from serving.worker import Ears
+
+    shrink(BASE, monkeypatch)
+    _, weights = weights_of("torchaudio:SMALL", tmp_path / "weights.pth")
+    folder = tmp_path / "b"
+    assert main(["export", "--from", "torchaudio:SMALL", str(folder), "--weights", str(weights)]) == 0
     ours = Transcriber.load(folder)
     assert ours.reader.groups
     clip = audio.decode(CLIP)
@@ -146,10 +160,6 @@ def test_with_the_words_of_a_bundle_only_words_come_out(
     for job, result in zip(jobs, Ears(WorkerSpec(str(folder))).hear(jobs), strict=True):
         assert isinstance(result, Heard)
         assert result.transcript.text == ours.transcribe(job.samples).text
-    transcript = ours.transcribe(CLIP)
-    assert {word.text for word in transcript.words} <= words
-    assert all(0 <= word.span.start <= word.span.end <= len(audio.decode(CLIP)) for word in transcript.words)
-    ours.reader.check(Hotwords(("zanzibarix",)))
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,9 @@ def import_bundle(wanted: Import, folder: Path) -> Imported:
             if wanted.words is None
             else spelled_words.of_bundle(wanted.words, source.tokens, SEPARATOR, Path(temporary))
         )
-        model = source.load(wanted.weights)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
+        weights = wanted.weights or source.download()
+        model = source.load(weights)
+        parameters = parameter_count(model)
         if 4 * parameters > MAX_BYTES:
             raise OptionError(
                 f"{wanted.source} has {parameters:,} parameters; an ONNX file holds {MAX_BYTES // 4:,}"
@@ -70,19 +71,24 @@ def import_bundle(wanted: Import, folder: Path) -> Imported:
             frontend=FrontendOptions(),
             decoder=words.decoder,
             licence=f"network: {source.licence}" + (f"; words: {words.licence}" if words.licence else ""),
-            training=_origin(source, wanted, model, parameters),
+            training=_origin(source, weights, wanted.words, model),
             frame_samples=source.frame_samples,
         )
         publish(release, at_precisions(fp32, wanted.precisions), words.files, folder)
     return Imported(worst, words.left_out)
 
 
-def _origin(source: Source, wanted: Import, model: nn.Module, parameters: int) -> dict[str, Any]:
+def _origin(source: Source, weights: Path, words: str | None, model: nn.Module) -> dict[str, Any]:
     """Where it comes from, in place of how it was trained."""
     return {
         "source": f"torchaudio {torchaudio.__version__}, torchaudio.pipelines.{source.name}",
-        "weights_sha256": None if wanted.weights is None else file_digest(wanted.weights),
-        "words": wanted.words,
-        "parameters": parameters,
+        "weights_sha256": file_digest(weights),
+        "words": words,
+        "parameters": parameter_count(model),
         "flops_per_audio_s": flops_per_audio_s(model),
     }
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Numbers that training chose."""
+    return sum(parameter.numel() for parameter in model.parameters())

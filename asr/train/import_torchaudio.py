@@ -7,6 +7,7 @@ gets what it would get alone: torchaudio's own first norm runs over the padding 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -72,20 +73,32 @@ class Source:
         """The architecture with random weights."""
         return wav2vec2_model(**_params(self.pipeline))
 
-    def load(self, weights: Path | None) -> SpellingModel:
-        """With its weights: of a file that was downloaded before, else downloaded now.
+    def download(self) -> Path:
+        """Its weights, in torch's own cache; downloaded if they are not there. Raises DownloadError."""
+        file: str = self.pipeline._path
+        address = f"https://download.pytorch.org/torchaudio/models/{file}"
+        path = Path(torch.hub.get_dir()) / "checkpoints" / file
+        if path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
+        except OSError as error:  # URLError is one
+            raise DownloadError(
+                f"{address} could not be fetched: {error}. Without a network, bring the file by other means: "
+                "--weights FILE"
+            ) from error
+        return path
 
-        Raises DownloadError without a network, OptionError for weights that do not fit, OSError.
-        """
+    def load(self, weights: Path) -> SpellingModel:
+        """With the weights of a file. Raises OptionError for those that do not fit, OSError."""
         model = self.build()
-        state = dict(_downloaded(self) if weights is None else _of_file(weights))
+        state = dict(_of_file(weights))
         _drop_unused_outputs(state, self.pipeline)
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
-            raise OptionError(
-                f"{weights or self.name} holds weights of another network: {_short(error)}"
-            ) from error
+            raise OptionError(f"{weights} holds weights of another network: {_short(error)}") from error
         return SpellingModel(model, normalise=self.pipeline._normalize_waveform)
 
 
@@ -155,19 +168,6 @@ def _params(pipeline: Wav2Vec2ASRBundle) -> Mapping[str, Any]:
     """torchaudio offers them under this name alone; its version is pinned."""
     params: Mapping[str, Any] = pipeline._params
     return params
-
-
-def _downloaded(source: Source) -> Mapping[str, Tensor]:
-    address = f"https://download.pytorch.org/torchaudio/models/{source.pipeline._path}"
-    try:
-        state: Mapping[str, Tensor] = torch.hub.load_state_dict_from_url(
-            address, map_location="cpu", weights_only=True
-        )
-    except OSError as error:  # URLError is one
-        raise DownloadError(
-            f"{address} could not be fetched: {error}. Without a network, bring the file by other means: --weights FILE"
-        ) from error
-    return state
 
 
 def _of_file(path: Path) -> Mapping[str, Tensor]:

@@ -252,6 +252,13 @@ def test_it_is_served(model: str, ours: Transcriber) -> None:
     asyncio.run(body())
 
 
+def test_it_searches_no_catalogue(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in one command nor in the service: items are found by phones."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    assert main(["search", str(CLIP), "--model", model]) == 2
+    assert "no phones to find items by" in capsys.readouterr().err
+
+
 def test_the_network_has_a_stage_of_its_own(ours: Transcriber) -> None:
     """As bundles have; the search is inside."""
     stages = Stages()

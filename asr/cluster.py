@@ -5,6 +5,7 @@ Ray is the extra ``ray`` and imported by `require` alone: a device has neither i
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import socket
@@ -17,29 +18,26 @@ ANSWER_S = 5.0
 STORE_BYTES = 100 << 20  # of a cluster of our own: what passes through is small
 
 
-def require() -> Any:
-    """The package ``ray``. Raises MissingPackageError."""
+def require(part: str) -> Any:
+    """The package ``ray`` with ``ray.PART``: data or serve. Raises MissingPackageError."""
     try:
-        import ray
-        import ray.data
-        import ray.serve
+        importlib.import_module(f"ray.{part}")
+        return importlib.import_module("ray")
     except ImportError as error:
         raise MissingPackageError(
             f"--engine ray needs Ray ({error}): pip install 'voicesearch[ray]'"
         ) from error
-    return ray
 
 
-def join(address: str | None, cpus: int) -> None:
+def join(ray: Any, address: str | None, cpus: int) -> None:
     """Join the cluster at ``address`` (``HOST:PORT`` or ``auto``), or start one of this machine with so many places.
 
-    Quiet: no usage statistics, no dashboard, no lines of Ray's own on the terminal. Leave it with ``ray.shutdown()``.
-    Raises OptionError where none answers, and MissingPackageError.
+    ``ray`` is what `require` gave. Quiet: no usage statistics, no dashboard, no lines of Ray's own on the terminal.
+    Leave it with ``ray.shutdown()``. Raises OptionError where none answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read by the processes that it starts
     # A process without a GPU of its own is not told so by Ray: it will ask for none.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = require()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
@@ -53,8 +51,6 @@ def join(address: str | None, cpus: int) -> None:
         if isinstance(error, OptionError):
             raise
         raise OptionError(f"no Ray cluster at {address or 'this machine'}: {first_line(error)}") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def check_answers(address: str) -> None:

@@ -43,7 +43,11 @@ class Door:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """What Ray Serve asks."""
-        return self._serve
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:  # uvicorn takes a method for ASGI 2
+            await self._serve(scope, receive, send)
+
+        return serve
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -6,6 +6,7 @@ at ``/v1/stream`` the replicas (`serving.ray_replica`) themselves, for a WebSock
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -43,9 +44,10 @@ def check(settings: Settings, *, keeps: bool) -> None:
 def run(settings: Settings, on_ready: Callable[[str, int, str], None]) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was accepted. Raises OptionError and BundleError."""
     identity = bundle.read(bundle.find(settings.model)).identity
-    serve = require().serve
-    workers = settings.workers * settings.replicas.most
-    join(settings.ray_address, workers)
+    # Of a cluster of our own: a proxy that imports for longer on a busy machine would be killed for it, three times.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    ray = require("serve")
+    join(ray, settings.ray_address, settings.workers * settings.replicas.most)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -56,15 +58,15 @@ def run(settings: Settings, on_ready: Callable[[str, int, str], None]) -> None:
         say("stopping: what was accepted is finished")
     finally:
         for name in (DOOR, STREAMS):  # from the outside in
-            serve.delete(name)
-        if not serve.status().applications:
-            serve.shutdown()
-        require().shutdown()
+            ray.serve.delete(name)
+        if not ray.serve.status().applications:
+            ray.serve.shutdown()
+        ray.shutdown()
 
 
 def deploy(settings: Settings) -> None:
     """Start the replicas and the doors, and wait until all answer. Raises OptionError."""
-    serve = require().serve
+    serve = require("serve").serve
     quiet = {"log_level": "WARNING", "enable_access_log": False}  # the app has a log of its own
     serve.start(
         proxy_location="EveryNode",
@@ -89,7 +91,7 @@ def deploy(settings: Settings) -> None:
 
 def _replicas(settings: Settings) -> Any:
     """The deployment of `Replica`."""
-    serve = require().serve
+    serve = require("serve").serve
     replicas, gpu = settings.replicas, settings.device != "cpu"
     size: dict[str, Any] = {"num_replicas": replicas.least}
     if replicas.most > replicas.least:

@@ -9,6 +9,7 @@ node must see the same files.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -47,13 +48,16 @@ class Cluster:
         self._said: set[str] = set()
 
     def __enter__(self) -> Self:
-        join(self._address, self._workers)
+        ray = require("data")
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False  # the command has one
+        join(ray, self._address, self._workers)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        require().shutdown()
+        require("data").shutdown()
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Line]]:
         """The row of every task, as they come. Raises what kept an actor from loading, and WorkerError."""
@@ -121,7 +125,7 @@ def cut(numbered: Iterable[tuple[int, Task]]) -> Iterator[list[tuple[int, Task]]
 
 def _places(device: str, each: int) -> int:
     """How many actors the cluster has room for."""
-    total = int(require().cluster_resources().get(device, 0)) // each
+    total = int(require("data").cluster_resources().get(device, 0)) // each
     if total < 1:
         raise OptionError(f"the Ray cluster has no {device} for an actor that needs {each}")
     return total

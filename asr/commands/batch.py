@@ -128,7 +128,7 @@ def run(args: Namespace) -> int:
 def _engine(args: Namespace) -> dict[str, Any]:
     """The fields of `job.Job` that say who hears. Raises OptionError and MissingPackageError."""
     if args.engine == "ray":
-        require()
+        require("data")
         here = partial(Cluster, installed=version, address=args.address)
         return {"engine": here, **({} if args.address is None else {"workers": EVERYBODY})}
     if args.address is not None:

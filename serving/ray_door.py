@@ -44,7 +44,9 @@ class Door:
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """What Ray Serve asks."""
 
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:  # uvicorn takes a method for ASGI 2
+        async def serve(
+            scope: Scope, receive: Receive, send: Send
+        ) -> None:  # uvicorn takes a method for ASGI 2
             await self._serve(scope, receive, send)
 
         return serve

@@ -6,6 +6,7 @@ at ``/v1/stream`` the replicas (`serving.ray_replica`) themselves, for a WebSock
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -47,6 +48,7 @@ def run(settings: Settings, on_ready: Callable[[str, int, str], None]) -> None:
     # Of a cluster of our own: a proxy that imports for longer on a busy machine would be killed for it, three times.
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     ray = require("serve")
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     join(ray, settings.ray_address, settings.workers * settings.replicas.most)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

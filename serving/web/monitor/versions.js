@@ -35,6 +35,8 @@ export function createVersions(list, charts, choose) {
     if (models.join() === drawn) return;
     drawn = models.join();
     for (const figure of figures) figure.remove();
+    figures = [];
+    if (models.length === 0) return;
     figures = COMPARED.map(({ title, format }) =>
       createFigure(
         { title },
@@ -50,7 +52,6 @@ export function createVersions(list, charts, choose) {
     prepare(compared.length < 2 ? [] : compared.map(nameOf));
     figures.forEach((figure, at) => {
       const { name, late } = COMPARED[at];
-      if (compared.length < 2) return;
       figure.update({ ...time, columns: compared.map((/** @type {any} */ version) => version.at[name]), unsettled: late ? time.late : undefined });
     });
     if (list.contains(document.activeElement)) return; // not under somebody's fingers

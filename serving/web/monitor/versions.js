@@ -2,7 +2,7 @@
 
 import { make, scroller, table } from "./dom.js";
 import { createFigure } from "./figure.js";
-import { count, date, interval, milliseconds, percent } from "./format.js";
+import { count, date, interval, milliseconds, percent, percentFinely } from "./format.js";
 import { short } from "./names.js";
 
 const COLOURS = ["c1", "c2", "c3", "c4"];
@@ -75,4 +75,4 @@ const button = (model, choose) =>
   make("button", { type: "button", className: "plain", title: `Show only ${model}`, onclick: () => choose(model) }, short(model));
 
 /** @param {any} share */
-const cell = (share) => make("span", {}, percent(share.rate), make("small", {}, interval(share)));
+const cell = (share) => make("span", {}, percentFinely(share.rate), make("small", {}, interval(share)));

@@ -74,6 +74,8 @@ class Announcer:
 
     def assume(self, alarms: Iterable[Alarm]) -> None:
         """These were told of before a restart: do not say it twice, but say when they clear."""
+        for told in self._told:
+            told.clear()
         for alarm in alarms:
             if alarm.firing and alarm.since is not None:
                 notice = Notice(self._rules.by_name[alarm.name], alarm.since, alarm.reason, alarm.numbers)

@@ -9,6 +9,7 @@ so that no alarm needs SciPy.
 from __future__ import annotations
 
 from math import exp, lgamma
+from statistics import NormalDist
 
 import numpy as np
 
@@ -43,7 +44,15 @@ def at_least(k: int, n: int, share: float, spread: float) -> float:
 
 def bound(n: int, share: float, spread: float, alpha: float) -> int:
     """The smallest k with P(X >= k) <= alpha; n + 1 where even all of n is likelier than that."""
-    low, high = int(n * share), n + 1
+    low, high = int(n * share), n + 1  # P(X >= low) > alpha, or low is the answer; P(X >= high) <= alpha
+    deviation = (n * share * (1 - share) * (1 + (n - 1) * spread)) ** 0.5
+    at, step = int(n * share + NormalDist().inv_cdf(1 - alpha) * deviation), max(1, int(deviation / 4))
+    while low < at < high:  # from where it would be if all were normal, outwards
+        if at_least(at, n, share, spread) <= alpha:
+            high, at = at, at - step
+        else:
+            low, at = at + 1, at + step
+        step *= 2
     while low < high:
         middle = (low + high) // 2
         if at_least(middle, n, share, spread) <= alpha:

@@ -27,7 +27,12 @@ from numpy.typing import NDArray
 from monitoring.distances import cohens_h, jensen_shannon, kolmogorov_smirnov, psi
 from monitoring.features import FEATURES, Feature, Stage
 from monitoring.frozen_bins import Expected, FrozenBins, count, expected
-from monitoring.null_distribution import adjusted, binned_thresholds, ks_p_value, ks_threshold, round_size
+from monitoring.null_distribution import (
+    adjusted,
+    binned_thresholds,
+    ks_p_value,
+    ks_threshold,
+)
 from monitoring.profile import Profile
 from monitoring.record import Record
 from monitoring.sample import Sample, gather
@@ -174,8 +179,17 @@ def judge(
 
     Windows must not overlap, or what persists in them says nothing.
     """
+    return judge_sample(profile, gather(records), before, limits)
+
+
+def judge_sample(
+    profile: Profile,
+    sample: Sample,
+    before: Sequence[Collection[str]] = (),
+    limits: DriftLimits | None = None,
+) -> DriftReport:
+    """The same, of records that were gathered before."""
     limits = limits or DriftLimits()
-    sample = gather(records)
     judged: list[FeatureDrift] = []
     not_judged: list[tuple[str, str]] = []
     for place, feature in enumerate(FEATURES):
@@ -206,8 +220,8 @@ def _measure(
     cuts = bins.coarse()
     coarse_before = np.add.reduceat(there.shares, cuts) * there.size
     coarse_now = np.add.reduceat(current, cuts)
-    shape = tuple(np.add.reduceat(np.asarray(bins.counts).sum(axis=0), cuts).tolist())
-    psi_threshold, js_threshold = binned_thresholds(shape, round_size(there.size), round_size(n), limits.rate)
+    filled = np.add.reduceat(bins.total, cuts)
+    psi_threshold, js_threshold = binned_thresholds(filled, there.size, n, limits.rate)
     before, now = (
         (float(there.shares[1]), float(values.mean()))
         if feature.binary
@@ -265,8 +279,7 @@ def _decide(
 
 
 def _threshold(one: FeatureDrift, bins: FrozenBins, level: float) -> float:
-    shape = tuple(np.asarray(bins.counts).sum(axis=0).tolist())
-    by_chance = ks_threshold(shape, round_size(one.m), round_size(one.n), level)
+    by_chance = ks_threshold(bins.total, one.m, one.n, level)
     if not one.feature.binary:
         return max(by_chance, one.floor)
     towards = one.floor if one.now >= one.before else -one.floor

@@ -23,6 +23,7 @@ from monitoring.verdict import verdict
 REFERENCE = "default"  # the name that `voicesearch monitor freeze` gives, too
 MOST = 20_000  # records of a window, the newest: beyond, no feature is judged any better
 MINUTE = timedelta(minutes=1)
+AGAIN = timedelta(hours=1)  # a reference that cannot be frozen is tried again
 
 
 class DriftWatch:
@@ -34,6 +35,7 @@ class DriftWatch:
         self._before: dict[str, list[tuple[str, ...]]] = {}
         self._began: dict[str, datetime] = {}
         self._profile: Profile | None = None
+        self._tried: datetime | None = None
         self.judgements: dict[str, Judgement] = {}
 
     def restore(self, entries: Sequence[Entry]) -> None:
@@ -45,26 +47,28 @@ class DriftWatch:
 
     def judge(self, minutes: Series, now: datetime) -> list[tuple[Entry, DriftReport]]:
         """The windows that are over, judged. Raises StoreUnavailableError."""
-        profile = self._reference()
+        if self._profile is None or any(self._due(rule, now) for rule in self._rules.drifts):
+            self._profile = self._store.profile(REFERENCE)  # a person may have frozen another since
         found = []
         for rule in self._rules.drifts:
             name = rule.about.name
-            if profile is None:
+            if self._profile is None:
                 self.judgements[name] = Judgement.silent(
                     "there is no reference yet; voicesearch monitor freeze makes one"
                 )
-                continue
-            since = self._window(rule, profile, minutes, now)
-            if since is not None:
-                found.append(self._judge(rule, profile, since, now))
+            elif self._due(rule, now) and (since := self._window(rule, minutes, now)) is not None:
+                found.append(self._judge(rule, self._profile, since, now))
         return found
 
     def freeze_first(self, reference: Reference, hours: Series, now: datetime, *, calm: bool) -> list[Entry]:
         """The first reference, where there is none and all of ``reference`` holds. ``calm``: no alarm fires."""
-        if not calm or self._reference() is not None:
+        if self._profile is not None or not calm:
             return []
         since = self._since(reference, hours, now)
-        if since is None:
+        if since is None or (self._tried is not None and now - self._tried < AGAIN):
+            return []
+        self._tried = now
+        if self._store.profile(REFERENCE) is not None:
             return []
         # Only as far back as it takes: the newest traffic is what is compared first.
         profile = Profile.freeze(self._store.records(since, now), REFERENCE, now)
@@ -76,11 +80,6 @@ class DriftWatch:
         )
         body = {"name": profile.name, "digest": profile.digest, "records": profile.records, "by": WATCH}
         return [Entry(now, WATCH, Kind.PROFILE, words, body)]
-
-    def _reference(self) -> Profile | None:
-        """The one that holds: a person may have frozen another since."""
-        self._profile = self._store.profile(REFERENCE)
-        return self._profile
 
     def _since(self, reference: Reference, hours: Series, now: datetime) -> datetime | None:
         first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=24 * 28)
@@ -96,12 +95,20 @@ class DriftWatch:
         span_hours = max(enough, -(-reference.span_s // 3_600))
         return max(oldest, first + timedelta(hours=len(counts) - span_hours))
 
-    def _window(self, rule: Drift, profile: Profile, minutes: Series, now: datetime) -> datetime | None:
-        """Where the window begins that is over now; None: it goes on."""
-        name = rule.about.name
-        began = max(self._began.get(name, profile.until), profile.until)
-        if now - began < timedelta(seconds=rule.span_s):
+    def _beginning(self, rule: Drift) -> datetime | None:
+        """Where the window begins that is not judged yet."""
+        if self._profile is None:
             return None
+        return max(self._began.get(rule.about.name, self._profile.until), self._profile.until)
+
+    def _due(self, rule: Drift, now: datetime) -> bool:
+        began = self._beginning(rule)
+        return began is not None and now - began >= timedelta(seconds=rule.span_s)
+
+    def _window(self, rule: Drift, minutes: Series, now: datetime) -> datetime | None:
+        """From when on records are judged; None: there are too few, and the window goes on."""
+        name, began = rule.about.name, self._beginning(rule)
+        assert began is not None, "a window begins where there is a reference"
         counts = minutes.counts(began, now, "requests")[:, 0]
         if counts.sum() < rule.records:
             self.judgements.setdefault(

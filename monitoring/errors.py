@@ -9,6 +9,7 @@
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
     ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
     ├── WindowError (ValueError)             that is no size of a window
+    ├── NoAlarmError (LookupError)           no rule has this name, or it is of another kind
     ├── ActionError (ValueError)             nobody can be told of alarms at such an address
     ├── RulesError (ValueError)              a file of rules says what cannot be
     ├── IncidentError (ValueError)           a simulated incident that is none
@@ -56,6 +57,10 @@ class ProfileError(MonitoringError, ValueError):
 
 class WindowError(MonitoringError, ValueError):
     """What was asked for is no size of a window."""
+
+
+class NoAlarmError(MonitoringError, LookupError):
+    """There is no such alarm, or it is of a kind that this cannot be asked of."""
 
 
 class ActionError(MonitoringError, ValueError):

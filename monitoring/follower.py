@@ -12,12 +12,11 @@ store again (`resume`).
 from __future__ import annotations
 
 import threading
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from types import MappingProxyType
 from typing import Protocol
 
 from monitoring.outcomes import TOLD_S, Distance, Followed, follow_one, shown_at, was_answered
@@ -78,7 +77,7 @@ class Follower:
     def settled(self, now: datetime) -> list[tuple[Record, Followed]]:
         """Queries that nothing can change any more, each once, by time of their settling, and what became of them.
 
-        The records are slim: no text, no clip, no stages, and the first result alone.
+        The records are slim: no text, no clip, and the first result alone.
         """
         with self._lock:
             ready = list(self._take(now))
@@ -110,9 +109,7 @@ class Follower:
             return
         while len(self._open) >= self._most:
             self._unfollowed += self._close(heappop(self._due)[1])
-        slim = replace(
-            record, clip=None, results=record.results[:1], stages_s=MappingProxyType({}), fields_missing=()
-        )
+        slim = replace(record, clip=None, results=record.results[:1], fields_missing=())
         alone = record.query_id if record.session is None else None
         sitting = (record.key_id, record.session, alone)
         self._open[record.query_id] = slim, sitting
@@ -134,7 +131,7 @@ class Follower:
                 continue  # forgotten
             first, sitting = self._open[query_id]
             asked = self._sittings[sitting]
-            after = asked.index(first) + 1
+            after = _place(first, asked) + 1
             events = sorted(self._events.get(query_id, {}).values(), key=lambda event: event.at)
             yield first, asked[after] if after < len(asked) else None, events
             self._close(query_id)
@@ -146,7 +143,7 @@ class Follower:
         first, sitting = self._open.pop(query_id)
         self._events.pop(query_id, None)
         asked = self._sittings[sitting]
-        asked.remove(first)
+        del asked[_place(first, asked)]
         if not asked:
             del self._sittings[sitting]
         return True
@@ -154,3 +151,11 @@ class Follower:
 
 def _asked_at(record: Record) -> datetime:
     return record.at
+
+
+def _place(record: Record, asked: list[Record]) -> int:
+    """Where it is, among others in order of time; it is there."""
+    place = bisect_left(asked, record.at, key=_asked_at)
+    while asked[place] is not record:
+        place += 1
+    return place

@@ -39,22 +39,23 @@ class FrozenBins:
     def freeze(cls, feature: Feature, values: Values, slots: NDArray[np.int64]) -> FrozenBins:
         """Of the values of a reference, and the slot of each."""
         edges = (0.5,) if feature.binary else fine_edges(values)
-        shown = (0.5,) if feature.binary else feature.edges
+        shown = (0.5,) if feature.binary else tuple(map(float, feature.edges))
         return cls(edges, _table(values, slots, edges), shown, _table(values, slots, shown))
 
     @property
-    def size(self) -> int:
-        """How many values the reference has."""
-        return sum(map(sum, self.counts))
+    def total(self) -> NDArray[np.int64]:
+        """How many values of the reference each bin holds."""
+        counts: NDArray[np.int64] = np.asarray(self.counts, dtype=np.int64).sum(axis=0)
+        return counts
 
     def coarse(self) -> tuple[int, ...]:
         """Where to cut the fine bins (the first of each group) into ``COARSE`` groups, or fewer, filled alike."""
         if len(self.edges) == 1:
             return (0, 1)
-        reached = np.cumsum(np.asarray(self.counts).sum(axis=0))
+        reached = np.cumsum(self.total)
         wanted = np.arange(1, COARSE) * (reached[-1] / COARSE)
         cuts = np.abs(reached[None, :] - wanted[:, None]).argmin(axis=1) + 1
-        return tuple(sorted({0, *(int(cut) for cut in cuts if reached[cut - 1] < reached[-1])}))
+        return tuple(sorted({0, *(int(cut) for cut in cuts if cut < len(reached))}))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

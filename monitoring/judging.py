@@ -44,6 +44,9 @@ class Judge:
         }
         self._learn_from: dict[str, datetime] = {}
         self._tried: datetime | None = None
+        self.failed: list[
+            tuple[str, Exception]
+        ] = []  # rules that the last ``judge`` could not judge, and why
 
     def restore(self, entries: Iterable[Entry]) -> None:
         """Take up what a journal says, oldest first. What it says of rules that there are no more is left."""
@@ -75,11 +78,18 @@ class Judge:
 
         ``drifts`` are the judgements of the drift rules, made where the records are.
         """
-        entries = [entry for rule in self.rules for entry in self._step(rule, drifts or {}, now)]
-        if self._tried is None or now - self._tried >= timedelta(hours=1):
+        self.failed = []
+        entries: list[Entry] = []
+        learns = self._tried is None or now - self._tried >= timedelta(hours=1)
+        if learns:
             self._tried = now
-            for rule in self.rules.ratios:
-                entries += self._learn(rule, now)
+        for rule in self.rules:
+            try:
+                entries += self._step(rule, drifts or {}, now)
+                if learns and isinstance(rule, Ratio):
+                    entries += self._learn(rule, now)
+            except Exception as error:  # a rule that cannot be judged must not silence the others
+                self.failed.append((rule.about.name, error))
         return entries
 
     def _step(self, rule: Rule, drifts: Mapping[str, Judgement], now: datetime) -> list[Entry]:
@@ -99,7 +109,7 @@ class Judge:
             return burn.judge(rule, self.minutes, now)
         if isinstance(rule, Drift):
             return drifts.get(rule.about.name, NOT_YET)
-        return ratio.judge(rule, self.baselines.get(rule.about.name), self.minutes, now)
+        return ratio.judge(rule, self.baselines.get(rule.about.name), self.minutes, self.hours, now)
 
     def _began(self, alarm: str, at: datetime) -> None:
         rule = self.rules.by_name[alarm]

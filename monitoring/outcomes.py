@@ -3,22 +3,28 @@
 In: the records and events of one session, in any order. Out: a `Followed` for each query that was answered, to be
 charged to the version that answered it. Nothing here needs a clock or a database.
 
-A query is *asked again* where the next one begins within `GAP_S` of its results, no click between that dwelt
-`DWELL_S` or longer, and one of these holds:
+A query may be *asked again* by the next one where that begins within `GAP_S` of its results and no click between dwelt
+`DWELL_S` or longer. It is, where
 
-- the first had no text;
-- the two texts sound alike, as a whole (`DISTANCE`) and in the words in which they differ (`WORDS_DISTANCE`):
-  "red jacket" after "blue jacket" is near as a whole, but what differs was not misheard, it is wanted otherwise;
-- the next one comes in haste (`HASTY_S`), and the first was heard with a confidence of at most `UNSURE`, or the next
-  one is typed: what is misheard badly sounds like anything, and who is understood seldom changes to the keyboard.
+- the first had no text, or nothing was found for it; but not where the two sound unlike (`OTHER_SOUND`), later on;
+- a result was opened, and left so soon, and the next clip does not sound unlike;
+- the two clips sound the same (`SAME_SOUND`); or nearly so (`LIKE_SOUND`), unless other words were heard, and both
+  times surely;
+- the two texts sound alike, as a whole (`DISTANCE`) and in the words in which they differ (`WORDS_DISTANCE`), and the
+  clips not unlike: "red jacket" after "blue jacket" is near as a whole, but what differs was not misheard, it is
+  wanted otherwise;
+- it comes in haste (`HASTY_S`) after what was hardly heard (`UNSURE`), and does not sound unlike.
+
+Where the next query is typed there is no sound: then haste counts after a click, too, after a query that was itself
+said again, and after a little more confidence (`UNSURE_BEFORE_TYPING`): who is understood seldom takes to the keyboard.
 
 A typed second query is a *switch*, and what was typed a weak label for the first clip. A client's own word ("redo",
 "typed") within `TOLD_S` needs no inference.
 
 Sources: Levitan & Elson (ACL 2014), Jiang et al. (SIGIR 2013), Shokouhi et al. (SIGIR 2014: switches to text are
-mostly caused by recognition errors), Hassan et al. (2013: similarity of texts alone over-fires). The last condition
-is ours, and stands in for comparing the audio, which no record holds. Thresholds: set on half of the wishes of
-`scripts/check_outcomes`, which measures on the other half, and says how far they carry.
+mostly caused by recognition errors), Hassan et al. (2013: similarity of texts alone over-fires), Kim et al. (WSDM 2014:
+short visits are dissatisfied ones). How unlike clips sound is `asr.spoken_distance`. Thresholds: set on half of the
+wishes of `scripts/check_outcomes`, which measures on the other half, and says how far they carry.
 """
 
 from __future__ import annotations
@@ -34,11 +40,13 @@ from monitoring.record import Event, EventType, Outcome, Record, Transport
 GAP_S = 30.0
 TOLD_S = 120.0
 DWELL_S = 10.0
+HASTY_S = 15.0
+SAME_SOUND, LIKE_SOUND, OTHER_SOUND = 0.22, 0.34, 0.6
 DISTANCE = 0.4
 WORDS_DISTANCE = 0.6
-UNSURE = 0.3
-HASTY_S = 12.0
-REPEAT_DISTANCE = 0.1  # nearer than this, the same was said again; farther, it was put otherwise
+UNSURE, UNSURE_BEFORE_TYPING = 0.2, 0.3
+# Nearer than this, of clips or else of texts, the same was said again; farther, it was put otherwise.
+REPEAT_SOUND, REPEAT_DISTANCE = 0.42, 0.1
 
 SHADOW = "shadow"  # an arm whose answers nobody saw
 
@@ -48,8 +56,8 @@ Distance = Callable[[str, str], float]  # how unlike two texts sound, from 0 to 
 class Again(StrEnum):
     """In which way a query was asked again; the label ``kind`` of ``redo_total``, but for TYPED.
 
-    REPEAT and REPHRASE say how the two texts compare. What was said is known to nobody: the same words, misheard
-    twice, look rephrased.
+    REPEAT and REPHRASE say how the two clips compare; where they could not be compared, their texts: the same words,
+    misheard twice, then look rephrased.
     """
 
     EXPLICIT = "explicit"  # the client says so
@@ -92,7 +100,7 @@ class Followed:
 def follow(records: Sequence[Record], events: Sequence[Event], distance: Distance) -> tuple[Followed, ...]:
     """What became of each answered query of one session, in order of time.
 
-    Late events change it: call this when a session is ``settled``.
+    Late events change it: call this when all is in. `follower` does the same live.
     """
     asked = sorted((record for record in records if was_answered(record)), key=lambda record: record.at)
     happened = sorted(events, key=lambda event: event.at)
@@ -102,14 +110,14 @@ def follow(records: Sequence[Record], events: Sequence[Event], distance: Distanc
     )
 
 
-def settled(records: Sequence[Record], now: datetime, watermark: timedelta) -> bool:
-    """Whether nothing more can change what became of a session: its last window is over, and late events are in."""
-    return all(now >= shown_at(record) + timedelta(seconds=TOLD_S) + watermark for record in records)
-
-
 def was_answered(record: Record) -> bool:
     """Whether a person got an answer to it, if an empty one: only then does it matter what they did next."""
     return record.outcome is not Outcome.ERROR and record.query_id is not None and record.arm != SHADOW
+
+
+def was_searched(record: Record) -> bool:
+    """Whether somebody looked for items: only then does it mean something that none was found."""
+    return record.transport in (Transport.SEARCH, Transport.TEXT) or "search" in record.stages_s
 
 
 def shown_at(record: Record) -> datetime:
@@ -160,16 +168,39 @@ def _gap_s(first: Record, second: Record) -> float:
 def _inferred(first: Record, second: Record, followed: Followed, distance: Distance) -> Again | None:
     if _gap_s(first, second) > GAP_S or followed.satisfied:
         return None
-    far = distance(first.text, second.text) if first.text and second.text else None
-    alike = far is not None and far <= DISTANCE and not _other_words(first.text, second.text, distance)
     hasty = _gap_s(first, second) <= HASTY_S
-    unsure = first.confidence is not None and first.confidence <= UNSURE
-    typed = second.transport is Transport.TEXT
-    if first.text and not alike and not (hasty and (unsure or typed)):
+    nothing = not first.text or (was_searched(first) and not first.results)
+    left = bool(followed.clicks)
+    texts = _Texts(first, second, distance)
+    if second.transport is Transport.TEXT:
+        unsure = first.confidence is not None and first.confidence <= UNSURE_BEFORE_TYPING
+        in_haste = hasty and (left or unsure or _sounds_like(first, LIKE_SOUND))
+        return Again.TYPED if nothing or texts.alike or in_haste else None
+    unlike = second.repeats is not None and second.repeats > OTHER_SOUND
+    if unlike and not (nothing and hasty):
         return None
-    if typed:
-        return Again.TYPED
-    return Again.REPEAT if far is None or far <= REPEAT_DISTANCE else Again.REPHRASE
+    unsure = first.confidence is not None and first.confidence <= UNSURE
+    like = _sounds_like(second, SAME_SOUND) or (_sounds_like(second, LIKE_SOUND) and not texts.surely_other)
+    if not (nothing or left or like or texts.alike or (hasty and unsure)):
+        return None
+    if second.repeats is not None:
+        return Again.REPEAT if second.repeats <= REPEAT_SOUND else Again.REPHRASE
+    return Again.REPEAT if texts.far is None or texts.far <= REPEAT_DISTANCE else Again.REPHRASE
+
+
+def _sounds_like(record: Record, bound: float) -> bool:
+    """Whether its clip was compared with the one before it, and is as near as that."""
+    return record.repeats is not None and record.repeats <= bound
+
+
+class _Texts:
+    """How the texts of two queries compare; ``far`` is None where one of them has none."""
+
+    def __init__(self, first: Record, second: Record, distance: Distance) -> None:
+        self.far = distance(first.text, second.text) if first.text and second.text else None
+        other_words = self.far is not None and _other_words(first.text, second.text, distance)
+        self.alike = self.far is not None and self.far <= DISTANCE and not other_words
+        self.surely_other = other_words and min(first.confidence or 0.0, second.confidence or 0.0) > UNSURE
 
 
 def _other_words(first: str, second: str, distance: Distance) -> bool:

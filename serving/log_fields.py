@@ -22,9 +22,9 @@ from monitoring.record import Outcome, Transport
 # What may be said. A new event or field is added here, where a reviewer sees it.
 EVENTS = frozenset(
     {
-        "alarm", "audit", "drain", "key_created", "key_revoked", "model_loaded", "overload", "purge_failed", "ready",
-        "record_lost", "request", "rollout", "started", "starting", "stopped", "stopping", "stream", "unhandled",
-        "uncaught", "worker_lost", "worker_started",
+        "alarm", "alarm_untold", "audit", "drain", "key_created", "key_revoked", "model_loaded", "overload",
+        "purge_failed", "ready", "record_lost", "request", "rollout", "started", "starting", "stopped", "stopping",
+        "stream", "unhandled", "uncaught", "watch_failed", "watch_stuck", "worker_lost", "worker_started",
         # uvicorn's, which hold no value
         "Application startup complete.", "Application shutdown complete.", "Application startup failed. Exiting.",
         "Application shutdown failed. Exiting.", "Waiting for application startup.",
@@ -72,6 +72,8 @@ CLOSED: Mapping[str, Collection[str]] = {
     "outcome": tuple(Outcome),
     "null_reason": tuple(NullReason),
     "arm": ("stable", "canary", "shadow"),
+    "severity": ("page", "ticket"),
+    "phase": ("firing", "cleared"),
 }
 FIELDS: Mapping[str, Callable[[object], bool]] = {
     "event": lambda value: value in EVENTS or value == OTHER,

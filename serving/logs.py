@@ -25,6 +25,7 @@ from serving.log_fields import EVENTS, OTHER, AllowList, place
 Format: TypeAlias = Literal["json", "console", "auto"]
 
 FRAMES = 30  # the innermost ones of a long traceback
+EXTRA = frozenset({"alarm", "severity", "phase", "actor", "count", "error"})  # fields of `monitoring`'s lines
 LEVELS = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
 
 
@@ -61,7 +62,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 class _Foreign(logging.Handler):
-    """Takes the records of stdlib loggers: the level, the place, and the message if it is a listed one."""
+    """Takes the records of stdlib loggers: the level, the place, the message if it is a listed one, and some fields."""
 
     def emit(self, record: logging.LogRecord) -> None:
         listed = isinstance(record.msg, str) and record.msg in EVENTS
@@ -71,6 +72,7 @@ class _Foreign(logging.Handler):
             logger=record.name,
             where=f"{place(record.pathname)}:{record.lineno}",
             exc_info=record.exc_info,
+            **{name: value for name, value in vars(record).items() if name in EXTRA},
         )
 
 

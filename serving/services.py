@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from asr.transcript import Reading, Transcript
 from monitoring.record import Observer, Transport
 from monitoring.store import EventStore
+from monitoring.watch import Watch
 from serving import slices
 from serving.decoding import Decoders
 from serving.engine import Engine
@@ -57,6 +58,7 @@ class Services:
     audio: AudioStore | None = None  # clips that are kept; None without a folder for them
     index: SearchIndex | None = None
     observers: tuple[Observer, ...] = ()
+    watch: Watch | None = None  # alarms; None where they are switched off
 
     @property
     def model(self) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from asr import bundle
 from asr.catalog import LEXICON
-from asr.pronounce import pronouncer
+from asr.pronounce import Pronounce, pronouncer
 from monitoring.metrics import Metrics
 from monitoring.record import Observer
 from monitoring.store import EventStore
-from serving import catalogs, decoder_catalogs, decoding, retention
+from serving import catalogs, decoder_catalogs, decoding, retention, watching
 from serving.engine import Engine
 from serving.jobs import WorkerSpec
 from serving.queries import Queries
@@ -42,7 +42,8 @@ async def start(
     folder = await asyncio.to_thread(_decoder_catalog, settings)
     starting = asyncio.create_task(_engine(settings, folder, metrics, stack))
     try:
-        index = await asyncio.to_thread(_index, settings, folder)
+        pronounce = await asyncio.to_thread(_pronounce, settings, folder)
+        index = await asyncio.to_thread(_index, settings, pronounce)
     except BaseException:
         # Not cancelled: a process that a thread is about to start would be nobody's. It is on the stack afterwards.
         await asyncio.gather(starting, return_exceptions=True)
@@ -54,6 +55,8 @@ async def start(
     stack.push_async_callback(streams.close, 0.0)  # under `serving.listening` all have finished by now
     sandbox = Sandbox()
     stack.push_async_callback(asyncio.to_thread, sandbox.close)
+    watched_by = await asyncio.to_thread(_watching, settings, store, metrics, pronounce, stack)
+    watch = None if watched_by is None else watched_by.watch
     return Services(
         settings,
         engine,
@@ -66,7 +69,8 @@ async def start(
         _repeats(store, stack),
         _audio(settings, stack),
         index,
-        (metrics.observe, *observers),
+        (metrics.observe, *([] if watch is None else [watch.observe]), *observers),
+        watch,
     )
 
 
@@ -89,13 +93,33 @@ def _decoder_catalog(settings: Settings) -> Path | None:
     return decoder_catalogs.prepare(sources, settings.model, cache, settings.catalog_weight)
 
 
-def _index(settings: Settings, catalog: Path | None) -> SearchIndex | None:
+def _pronounce(settings: Settings, catalog: Path | None) -> Pronounce | None:
     if catalog is None:
         return None
-    items = catalogs.read([catalogs.find(name) for name in settings.catalogs])
     folder = bundle.find(settings.model)
     # The decoder's catalogue has looked every word of the items up: that takes longest of all here.
-    return SearchIndex(items, pronouncer(folder, bundle.read(folder), catalog / LEXICON))
+    return pronouncer(folder, bundle.read(folder), catalog / LEXICON)
+
+
+def _index(settings: Settings, pronounce: Pronounce | None) -> SearchIndex | None:
+    if pronounce is None:
+        return None
+    return SearchIndex(catalogs.read([catalogs.find(name) for name in settings.catalogs]), pronounce)
+
+
+def _watching(
+    settings: Settings,
+    store: EventStore,
+    metrics: Metrics,
+    pronounce: Pronounce | None,
+    stack: AsyncExitStack,
+) -> watching.Watching | None:
+    if not settings.watch:
+        return None
+    started = watching.start(settings, store, metrics, pronounce)
+    # Before the store is closed, which was put on the stack before.
+    stack.push_async_callback(asyncio.to_thread, started.close)
+    return started
 
 
 async def _engine(

@@ -6,10 +6,20 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
-from monitoring.commands import drift, freeze
+from monitoring.commands import alarms, drift, explain, freeze, grafana, pipeline, rules, silence
 from monitoring.errors import MonitoringError
 
-VERBS: tuple[Command, ...] = (freeze.VERB, drift.VERB)
+VERBS: tuple[Command, ...] = (
+    pipeline.VERB,
+    alarms.VERB,
+    explain.VERB,
+    silence.VERB,
+    silence.ACCEPT,
+    freeze.VERB,
+    drift.VERB,
+    rules.VERB,
+    grafana.VERB,
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -7,10 +7,11 @@ rhythm has it, as long as there are fewer than ``at_once`` of them; each thinks 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,7 +19,7 @@ from typing import Protocol
 from monitoring.record import EventType
 from monitoring.simulation.chance import Chance, chance_of
 from monitoring.simulation.incidents import Incident
-from monitoring.simulation.people import Act, Open, Person, Population, Say, Shown, Tell, Type, sit
+from monitoring.simulation.people import Act, Open, Person, Population, Say, Shown, Tell, Type, Why, sit
 from monitoring.simulation.pool import Pool, Wish, rank
 from monitoring.simulation.rhythm import WEEK, Rhythm
 from monitoring.simulation.traffic import Wishes
@@ -93,6 +94,22 @@ class Summary:
     found: int = 0
     by_incident: Counter[str] = field(default_factory=Counter)
 
+    def told(self) -> str:
+        """For people."""
+        took_ms = [1000.0 * took_s for took_s in sorted(self.took_s)] or [math.nan]
+        half, most = (took_ms[int(share * len(took_ms))] for share in (0.5, 0.95))
+        spoken = sum(self.did[why.value] for why in (Why.NEW, Why.REPEAT, Why.REPHRASE))
+        lines = [
+            f"{self.queries} queries in {self.sessions} sessions; nobody left to come {self.turned_away} times",
+            "people did: " + _listed(self.did.most_common()),
+            "statuses: " + _listed((status, f"x {count}") for status, count in sorted(self.statuses.items())),
+            f"answered in {half:.0f} ms (half), {most:.0f} ms (95 %)",
+            f"of {spoken} spoken queries, {self.null} came out empty and {self.found} found what was wanted",
+        ]
+        if self.by_incident:
+            lines.append("queries struck: " + _listed(self.by_incident.most_common()))
+        return "\n".join(lines)
+
 
 async def visit(
     pool: Pool,
@@ -132,6 +149,10 @@ async def visit(
         for task in here:
             task.cancel()
     return summary
+
+
+def _listed(pairs: Iterable[tuple[object, object]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in pairs)
 
 
 def _finished(task: asyncio.Task[None]) -> bool:

@@ -1,0 +1,87 @@
+"""The watch beside the service (`monitoring.watch`): one thread that ticks, started and stopped with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from asr import bundle, onnx_asr_files
+from asr.phonetic import phonetic_distance
+from asr.pronounce import Pronounce, pronouncer
+from monitoring import rules
+from monitoring.actions import parse_actions
+from monitoring.follower import Follower
+from monitoring.metrics import Metrics
+from monitoring.outcomes import Distance
+from monitoring.store import EventStore
+from monitoring.watch import Watch
+from serving.search_query import normalise
+from serving.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+EVERY_S = 30.0
+STOP_S = 10.0  # what a tick may take when the service ends
+
+
+class Watching:
+    """A watch, and the thread that has it tick."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        every_s: float = EVERY_S,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.watch = watch
+        self._every_s, self._clock = every_s, clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Tick no more; write what waits."""
+        self._stopping.set()
+        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            LOG.error("watch_stuck")
+        else:
+            self.watch.close()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            self.watch.tick(self._clock())
+
+
+def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pronounce | None) -> Watching:
+    """Watch with these settings. ``pronounce``: of the model, where somebody has loaded it already.
+
+    Raises RulesError and ActionError, which only a person can mend.
+    """
+    watch = Watch(
+        store,
+        metrics,
+        rules.load(settings.rules),
+        Follower(distance_of(settings.model, pronounce)),
+        parse_actions(settings.alarm_webhook, settings.alertmanager),
+    )
+    return Watching(watch)
+
+
+def distance_of(model: str, pronounce: Pronounce | None = None) -> Distance:
+    """How unlike two texts sound, spoken or typed: what people type has capitals, digits and punctuation.
+
+    What is not loaded yet is loaded when it is first asked, in the watch's thread.
+    """
+
+    def distance(a: str, b: str) -> float:
+        nonlocal pronounce
+        if pronounce is None:
+            # Models of others bring no pronunciations.
+            folder = bundle.find(bundle.DEFAULT_MODEL if onnx_asr_files.is_named(model) else model)
+            pronounce = pronouncer(folder, bundle.read(folder))
+        return phonetic_distance(normalise(a), normalise(b), pronounce)
+
+    return distance

@@ -1,0 +1,249 @@
+"""``monitoring.watch``: what happens beside the service, tick by tick, on a real store; and without one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from monitoring import rules
+from monitoring.actions import Notice
+from monitoring.alarms import Phase
+from monitoring.follower import Follower
+from monitoring.journal import Entry, Kind
+from monitoring.metrics import Metrics
+from monitoring.record import Outcome, Record, Transport
+from monitoring.rows import microseconds
+from monitoring.rules import Rules
+from monitoring.store import EventStore
+from monitoring.watch import Watch
+from monitoring.writer import Limits
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SHIPPED = rules.load()
+RULES = replace(SHIPPED, contracts=SHIPPED.contracts[:1])  # the page for errors is enough to see
+
+
+class Told:
+    """An action that remembers."""
+
+    name = "told"
+    again_s: float | None = None
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+        self.heard = threading.Event()
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Remember."""
+        self.notices += notices
+        self.heard.set()
+
+
+class Scene:
+    """A store and watches on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"sqlite:///{folder}/events.db"
+        self.store = EventStore.open(self.url, Limits(patience_s=0.2, pause_s=0.05, close_s=0.5))
+        self.number = 0
+
+    def watch(self, told: Told | None = None, of: Rules = RULES) -> tuple[Watch, CollectorRegistry]:
+        """Another process, as it were."""
+        registry = CollectorRegistry()
+        follower = Follower(lambda a, b: 0.0 if a == b else 1.0)
+        return Watch(self.store, Metrics(registry), of, follower, [told] if told else []), registry
+
+    def requests(self, watch: Watch, at: datetime, count: int, failed: int) -> None:
+        """So many requests at a time, some of which failed."""
+        for place in range(count):
+            self.number += 1
+            bad = place < failed
+            record = Record(
+                f"r{self.number}", at, Transport.SEARCH, Outcome.ERROR if bad else Outcome.OK,
+                500 if bad else 200, "en-small@0", 0.1, query_id=None if bad else f"q{self.number}", session=None,
+            )  # fmt: skip
+            self.store.observe(record)
+            watch.observe(record)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A fresh one."""
+    made = Scene(tmp_path)
+    yield made
+    made.store.close()
+
+
+def active(registry: CollectorRegistry, alarm: str) -> float | None:
+    """The gauge of an alarm."""
+    return registry.get_sample_value("voicesearch_alarm_active", {"alarm": alarm})
+
+
+def test_an_outage_is_told_once_shown_and_cleared(scene: Scene) -> None:
+    """Errors fire the page: journal, gauge, action; when they have stopped for long enough it clears, likewise."""
+    told = Told()
+    watch, registry = scene.watch(told)
+    now = NOON
+    for minute in range(90):
+        scene.requests(watch, now, 20, failed=10 if 30 <= minute < 40 else 0)
+        now += MINUTE
+        watch.tick(now)
+    watch.close()
+    assert watch.failures == {}
+    entries = scene.store.journal(alarm="errors-page")
+    assert [entry.kind for entry in entries] == [Kind.FIRED, Kind.CLEARED]
+    fired, cleared = entries
+    assert timedelta(minutes=30) < fired.at - NOON <= timedelta(minutes=36), "within minutes"
+    assert "the budget burns" in fired.reason
+    assert cleared.at - NOON == 79 * MINUTE, (
+        "the short window of half an hour, all but one minute, and ten minutes"
+    )
+    pages = [notice for notice in told.notices if notice.name == "errors-page"]
+    assert [notice.ended is not None for notice in pages] == [False, True]
+    assert pages[0].started == fired.at
+    assert active(registry, "errors-page") == 0.0
+
+
+def test_a_restart_takes_up_where_it_was(scene: Scene) -> None:
+    """What fires still fires, is not told of twice, and is told to have cleared."""
+    first, _ = scene.watch()
+    now = NOON
+    for _ in range(10):
+        scene.requests(first, now, 20, failed=10)
+        now += MINUTE
+        first.tick(now)
+    assert [alarm.name for alarm in first.alarms if alarm.firing] == ["errors-page"]
+    since = next(alarm.since for alarm in first.alarms if alarm.firing)
+    first.close()
+    told = Told()
+    second, registry = scene.watch(told)
+    second.tick(now + MINUTE)
+    found = {alarm.name: alarm for alarm in second.alarms}["errors-page"]
+    assert (found.phase, found.since) == (Phase.FIRING, since)
+    assert active(registry, "errors-page") == 1.0
+    for minute in range(2, 60):
+        second.tick(now + minute * MINUTE)
+    second.close()
+    assert [notice.ended is not None for notice in told.notices] == [True]
+    kinds = [entry.kind for entry in scene.store.journal(alarm="errors-page")]
+    assert kinds == [Kind.FIRED, Kind.CLEARED]
+
+
+def test_one_of_two_judges_what_both_saw(scene: Scene) -> None:
+    """Each writes its counts; the other shows what the one found, and takes over when the one has gone."""
+    one, _ = scene.watch()
+    other, registry = scene.watch()
+    now = NOON
+    for _ in range(10):
+        scene.requests(one, now, 30, failed=0)
+        scene.requests(other, now, 30, failed=20)  # all the errors are elsewhere
+        now += MINUTE
+        other.tick(now)
+        one.tick(now)
+    leader, follower = (one, other) if one.leads else (other, one)
+    assert not follower.leads
+    assert [alarm.name for alarm in leader.alarms if alarm.firing] == ["errors-page"]
+    follower.tick(now)
+    assert [alarm.name for alarm in follower.alarms if alarm.firing] == ["errors-page"]
+    assert active(registry, "errors-page") == 1.0
+    leader.close()
+    follower.tick(now + MINUTE)
+    assert follower.leads
+    follower.close()
+    assert len(scene.store.journal(alarm="errors-page", kinds=[Kind.FIRED])) == 1
+
+
+def test_a_silence_is_for_ears_only(scene: Scene) -> None:
+    """A silenced alarm fires, is journalled and shown, and nobody is told until the silence ends."""
+    told = Told()
+    watch, registry = scene.watch(told)
+    until = NOON + 20 * MINUTE
+    body = {"until_us": microseconds(until), "by": "me"}
+    scene.store.note([Entry(NOON, "errors-page", Kind.SILENCED, "we deploy", body)])
+    now, heard = NOON, []
+    for _ in range(30):
+        scene.requests(watch, now, 20, failed=10)
+        now += MINUTE
+        watch.tick(now)
+        if now == until - MINUTE:
+            assert active(registry, "errors-page") == 1.0
+            heard = [*told.notices]
+    watch.close()
+    assert [notice.name for notice in heard] == []
+    assert [notice.name for notice in told.notices if notice.ended is None] == ["errors-page"]
+
+
+def test_an_action_that_fails_and_a_rule_that_cannot_be_judged_stop_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in judging one rule is counted, and the others are judged, now and at the next tick."""
+    watch, _ = scene.watch()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("monitoring.judging.ratio.judge", broken)
+    now = NOON
+    for _ in range(10):
+        scene.requests(watch, now, 20, failed=10)
+        now += MINUTE
+        watch.tick(now)
+    watch.close()
+    assert watch.failures == {f"judge {rule.about.name}": 10 for rule in RULES.ratios}
+    assert [entry.alarm for entry in scene.store.journal(kinds=[Kind.FIRED])] == ["errors-page"]
+
+
+def test_a_store_that_is_away_stops_nothing_and_loses_no_count(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the store what this process saw is judged; later the store has every count, and the journal the alarm."""
+    watch, registry = scene.watch()
+    watch.tick(NOON)
+    whole = scene.store._engine
+    away = EventStore.open(
+        "sqlite:////proc/nowhere/events.db", Limits(patience_s=0.05, pause_s=0.01, close_s=0.1)
+    )
+    monkeypatch.setattr(scene.store, "_engine", away._engine)
+    now = NOON
+    for _ in range(6):
+        for number in range(30):
+            watch.observe(_request(f"away-{now.minute}-{number}", now, failed=number < 20))
+        now += MINUTE
+        watch.tick(now)
+    assert active(registry, "errors-page") == 1.0
+    assert watch.failures["flush"] == 6
+    monkeypatch.setattr(scene.store, "_engine", whole)
+    away.close()
+    watch.tick(now + MINUTE)
+    watch.close()
+    counted = scene.store.rollups(NOON, now, timedelta(hours=1))
+    assert sum(rollup.counts["requests"] for _, _, rollup in counted) == 180
+    assert [entry.alarm for entry in scene.store.journal(kinds=[Kind.FIRED])] == ["errors-page"]
+
+
+def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:
+    """Nobody changes a threshold without a line in the journal."""
+    watch, _ = scene.watch()
+    watch.tick(NOON)
+    watch.close()
+    ratio = replace(RULES.ratios[0], limit=0.25)
+    other, _ = scene.watch(of=replace(RULES, ratios=(ratio, *RULES.ratios[1:])))
+    other.tick(NOON + MINUTE)
+    other.close()
+    again, _ = scene.watch(of=other.rules)
+    again.tick(NOON + 2 * MINUTE)
+    again.close()
+    reasons = [entry.reason for entry in scene.store.journal(kinds=[Kind.RULES])]
+    assert reasons == ["the first rules", "null-rate-high.limit: 0.3 -> 0.25"]
+
+
+def _request(name: str, at: datetime, *, failed: bool) -> Record:
+    outcome, status = (Outcome.ERROR, 500) if failed else (Outcome.OK, 200)
+    return Record(name, at, Transport.SEARCH, outcome, status, "en-small@0", 0.1)

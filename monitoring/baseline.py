@@ -181,7 +181,7 @@ def _factor(
 
 
 def _prior(share: float, window_s: int) -> float:
-    sd = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS
+    sd: float = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS  # a power of floats may be complex to mypy
     return sd**2 * share * (1 - share)  # (sd * share * (1 - share))^2 is the variance of the share
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from asr.download import fetch_text
+from asr import http_get
 from asr.errors import OptionError
 
 MAX_BYTES = 1_000_000  # an entry has some 300 bytes
@@ -52,7 +52,7 @@ class Entry:
 
 def read(place: str) -> dict[str, Entry]:
     """The index at a path or an https address. Raises OptionError for what is no index, DownloadError, OSError."""
-    text = fetch_text(place, MAX_BYTES) if is_address(place) else Path(place).read_text(encoding="utf-8")
+    text = http_get.text(place, MAX_BYTES) if is_address(place) else Path(place).read_text(encoding="utf-8")
     try:
         models = tomllib.loads(text)["models"]
         return {name: _entry(name, values, place) for name, values in models.items()}

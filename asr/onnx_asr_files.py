@@ -57,14 +57,12 @@ class Named:
     def parse(cls, model: str | Path) -> Named:
         """Raises OptionError for a name without anything in it."""
         text = str(model).removeprefix(PREFIX)
-        kind, separator, folder = text.partition("=")
-        if separator and kind and folder:
-            return cls(kind, Path(folder))
-        if not text or separator:
-            raise OptionError(f"{model}: expected {PREFIX}NAME, {PREFIX}FOLDER or {PREFIX}TYPE=FOLDER")
-        if text.startswith((".", "~", os.sep)) or Path(text).is_dir():
+        if text.startswith((".", "~", os.sep)) or (text and Path(text).is_dir()):
             return cls(None, Path(text).expanduser())
-        return cls(text, None)
+        kind, separator, folder = text.partition("=")
+        if not kind or (separator and not folder):
+            raise OptionError(f"{model}: expected {PREFIX}NAME, {PREFIX}FOLDER or {PREFIX}TYPE=FOLDER")
+        return cls(kind, Path(folder).expanduser() if folder else None)
 
     @property
     def short(self) -> str:
@@ -117,8 +115,8 @@ def find(model: str | Path, precision: str | None = None) -> dict[str, Path]:
             pull = f"voicesearch models pull {model}" + (f" --precision {precision}" if wanted else "")
             raise BundleError(f"{model}{wanted} is not on this machine: {pull}") from error
         raise BundleError(
-            f"{model} is no folder of a model{wanted}: {_first_line(error)} Where no config.json tells the type, say it: "
-            f"{PREFIX}TYPE=FOLDER"
+            f"{model} is no folder of a model{wanted}: {_first_line(error)} Where no config.json tells the type, say "
+            f"it: {PREFIX}TYPE=FOLDER"
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise BundleError(f"{model} is no model that onnx-asr knows: {_first_line(error)}") from error

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from asr import onnx_asr_files
 from asr.bundle import MIN_SAMPLES, BundleInfo, provider, session_options
 from asr.confidence import Calibration
 from asr.decode import Hypothesis
-from asr.errors import BundleError, OptionError
+from asr.errors import BundleError, DeviceError, OptionError
 from asr.hotwords import Hotwords
 from asr.onnx_asr_files import AS_PUBLISHED, Named
 from asr.onnx_asr_words import Heard, hypotheses
@@ -61,6 +62,12 @@ class OnnxAsrReader:
             Exception
         ) as error:  # onnxruntime's have no root, and any part of a foreign folder may be wrong
             raise BundleError(f"{model} is no model that onnx-asr loads: {error!r}") from error
+        if device == "cuda" and any(
+            provider(device) not in each.get_providers() for each in _sessions(adapter)
+        ):
+            raise DeviceError(
+                "CUDA was asked for, but ONNX Runtime could not start it: check the driver and cuDNN"
+            )
         return cls(info, adapter)
 
     def read(
@@ -86,3 +93,8 @@ class OnnxAsrReader:
         raise OptionError(
             f"hotwords {', '.join(hotwords.phrases)!r}: {self.info.name} has a search of its own, which takes none"
         )
+
+
+def _sessions(adapter: Any) -> list[onnxruntime.InferenceSession]:
+    """Of the networks that a model is made of."""
+    return [part for part in vars(adapter.asr).values() if isinstance(part, onnxruntime.InferenceSession)]

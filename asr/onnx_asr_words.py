@@ -24,7 +24,7 @@ UNKNOWN = 0.5  # as likely right as wrong: nobody said anything
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The library's answer. The lists, where they are there, have an item for each token; times in seconds."""
+    """The library's answer. The lists, where they are there, should have an item for each token; times in seconds."""
 
     text: str
     tokens: Sequence[str] | None = None
@@ -37,9 +37,12 @@ def hypotheses(heard: Heard, samples: int) -> list[Hypothesis]:
     texts = heard.text.split()
     if not texts:
         return []
-    pieces = _pieces(texts, heard.tokens)
-    spans = _spans(texts, pieces, heard.times_s, samples)
-    sure = _confidences(texts, pieces, heard.log_probs)
+    pieces, count = _pieces(texts, heard.tokens), len(heard.tokens or ())
+    times_s = heard.times_s if heard.times_s is not None and len(heard.times_s) == count else None
+    # Canary may count marks among them that are no tokens of the text: then they are of all of it.
+    matched = heard.log_probs is not None and len(heard.log_probs) == count
+    spans = _spans(texts, pieces, times_s, samples)
+    sure = _confidences(texts, pieces if matched else None, heard.log_probs)
     words = tuple(
         HypothesisWord(text, start, end, confidence)
         for text, (start, end), confidence in zip(texts, spans, sure, strict=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from asr import bundle, onnx_asr_files
+from asr import bundle
 from asr.catalog import LEXICON
 from asr.errors import OptionError
 from asr.pronounce import Pronounce, pronouncer
@@ -22,7 +22,7 @@ from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
 from serving.repeats import Repeats, expiring
 from serving.sandbox import Sandbox
-from serving.search import SearchIndex
+from serving.search import SearchIndex, require_phones
 from serving.services import Services
 from serving.settings import Settings
 from serving.streams import Streams
@@ -88,15 +88,7 @@ def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
 def _decoder_catalog(settings: Settings) -> Path | None:
     if not settings.catalogs:
         return None
-    if onnx_asr_files.is_named(settings.model):
-        raise OptionError(
-            f"{settings.model} has a search of its own, which no catalogue can guide, and no phones to find items by: "
-            "serve it with --no-catalog"
-        )
-    if bundle.read(bundle.find(settings.model)).decoder.separator is not None:
-        raise OptionError(
-            f"{settings.model} spells: it has no phones to find items by. Serve it with --no-catalog"
-        )
+    require_phones(settings.model)
     cache = None if settings.state_folder is None else settings.state_folder / CATALOGS
     sources = [catalogs.find(name) for name in settings.catalogs]
     return decoder_catalogs.prepare(sources, settings.model, cache, settings.catalog_weight)

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -175,20 +176,20 @@ def test_a_server_that_breaks_off_for_good_is_given_up(serve: Callable[..., Serv
 
 
 def test_a_reset_connection_goes_on(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """As one that was closed."""
+    """As one that was closed; where the reset overtook all of the bytes, the next run begins anew."""
 
     def crash(handler: Handler) -> None:
         whole(upto=150_000, ETag='"v1"')(handler)
         handler.wfile.flush()
         handler.reset()
 
-    server = serve(crash, rest(ETag='"v1"'))
-    server.replies.append(rest(ETag='"v1"'))
-    try:
-        assert fetch(server, tmp_path) == CONTENT
-    except DownloadError:  # the reset may overtake all of the bytes: then none came, and a run begins anew
-        server.replies[:] = [whole()]
-        assert fetch(server, tmp_path) == CONTENT
+    def answer(handler: Handler) -> None:
+        (rest if "Range" in handler.headers else whole)(ETag='"v1"')(handler)
+
+    server = serve(crash, answer)
+    with suppress(DownloadError):
+        fetch(server, tmp_path)
+    assert fetch(server, tmp_path) == CONTENT
 
 
 def test_a_file_that_changed_between_tries_comes_whole(serve: Callable[..., Server], tmp_path: Path) -> None:
@@ -314,7 +315,9 @@ def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/model.zip"
         with (
-            pytest.raises(DownloadError, match=r"127\.0\.0\.1 cannot be reached .* models pull FILE"),
+            pytest.raises(
+                DownloadError, match=r"127\.0\.0\.1 cannot be reached .* bring the file by other means"
+            ),
             downloaded(Wanted(url, LIMIT, DIGEST), tmp_path / "downloads"),
         ):
             raise AssertionError("nothing can have come")

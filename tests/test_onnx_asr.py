@@ -252,6 +252,13 @@ def test_it_is_served(model: str, ours: Transcriber) -> None:
     asyncio.run(body())
 
 
+def test_it_searches_no_catalogue(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in one command nor in the service: items are found by phones."""
+    pytest.importorskip("fastapi", reason="needs the extra serve")
+    assert main(["search", str(CLIP), "--model", model]) == 2
+    assert "no phones to find items by" in capsys.readouterr().err
+
+
 def test_the_network_has_a_stage_of_its_own(ours: Transcriber) -> None:
     """As bundles have; the search is inside."""
     stages = Stages()
@@ -267,6 +274,7 @@ def test_the_network_has_a_stage_of_its_own(ours: Transcriber) -> None:
         ("onnx-asr:/a/b", None, Path("/a/b")),
         ("onnx-asr:./b", None, Path("b")),
         ("onnx-asr:vosk=b", "vosk", Path("b")),
+        ("onnx-asr:/a=b/c", None, Path("/a=b/c")),
     ],
 )
 def test_names_and_folders_are_told_apart(name: str, kind: str | None, folder: Path | None) -> None:
@@ -304,6 +312,12 @@ def test_tokens_that_do_not_spell_the_text_are_of_all_of_it() -> None:
     """Bytes of letters, say."""
     heard = Heard("a b", ["<0x61>", "<0x62>"], [0.1, 0.2], [0.0, float(np.log(0.25))])
     assert words(heard, 1000) == [("a", 0, 500, 0.5), ("b", 500, 1000, 0.5)]
+
+
+def test_probabilities_of_more_than_the_tokens_are_of_all_of_the_text() -> None:
+    """Canary's may include those of marks."""
+    heard = Heard("a b", ["a", " b"], [0.1, 0.2], [0.0, float(np.log(0.25)), float(np.log(0.5))])
+    assert [confidence for *_, confidence in words(heard)] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("log_prob", [3.0, float("inf"), float("nan"), -float("inf")])

@@ -10,25 +10,22 @@ node must see the same files.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from asr.batch import actor
 from asr.batch.pool import Task
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
-from asr.errors import AsrError, MissingPackageError, OptionError, WorkerError
+from asr.cluster import first_line, join, require
+from asr.errors import AsrError, OptionError, WorkerError
 
 TABLE_CLIPS = 32  # short clips, a third of a second's work: what comes back at once, and is lost with a node
 TABLE_BYTES = 8 << 20  # of files: ten minutes of sound or more
 AHEAD = 2  # tables given to an actor
 FRUITLESS = 3  # rounds in a row that bring nothing: then it is not by chance
-ANSWER_S = 5.0
-STORE_BYTES = 100 << 20  # of a cluster of our own: names and rows pass through, nothing else
 
 
 class Cluster:
@@ -51,13 +48,16 @@ class Cluster:
         self._said: set[str] = set()
 
     def __enter__(self) -> Self:
-        connect(self._address, self._workers)
+        ray = require("data")
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False  # the command has one
+        join(ray, self._address, self._workers)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        require().shutdown()
+        require("data").shutdown()
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Line]]:
         """The row of every task, as they come. Raises what kept an actor from loading, and WorkerError."""
@@ -72,7 +72,7 @@ class Cluster:
                 fruitless = fruitless + 1 if len(missing) == before else 0
                 if fruitless == FRUITLESS:
                     raise WorkerError(
-                        f"{FRUITLESS} times in a row a node was lost before it had heard a clip: {_first(error)}"
+                        f"{FRUITLESS} times in a row a node was lost before it had heard a clip: {first_line(error)}"
                     ) from error
                 self._say(f"a node or its process was lost: {len(missing):,} clips are left to the others")
             except Exception as error:
@@ -123,63 +123,9 @@ def cut(numbered: Iterable[tuple[int, Task]]) -> Iterator[list[tuple[int, Task]]
         yield run
 
 
-def require() -> Any:
-    """Ray, with Ray Data. Raises MissingPackageError."""
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingPackageError(
-            f"--engine ray needs Ray ({error}): pip install 'voicesearch[ray]'"
-        ) from error
-    return ray
-
-
-def connect(address: str | None, cpus: int) -> None:
-    """Join the cluster at ``address`` (``HOST:PORT``, or ``auto`` for the one that runs on this machine), or start
-    one with so many places. Quiet: no usage statistics, no dashboard, no progress bars. Raises OptionError.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read by the processes that it starts
-    # An actor without a GPU must not be told that it has none: ONNX Runtime finds out by itself.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = require()
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address is None:
-            ray.init(
-                "local", num_cpus=cpus, object_store_memory=STORE_BYTES, include_dashboard=False, **quiet
-            )
-        else:
-            check_answers(address)
-            ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise OptionError(f"no Ray cluster at {address or 'this machine'}: {_first(error)}") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-
-
-def check_answers(address: str) -> None:
-    """Ray itself waits half a minute for a host that is not there. Raises OptionError."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise OptionError(
-            f"--address {address}: expected HOST:PORT of a Ray cluster that this machine is a node of, or auto"
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise OptionError(
-            f"no Ray cluster answers at {address} ({error}): start one with ray start --head --port {port}, and "
-            "run this on one of its nodes"
-        ) from error
-
-
 def _places(device: str, each: int) -> int:
     """How many actors the cluster has room for."""
-    total = int(require().cluster_resources().get(device, 0)) // each
+    total = int(require("data").cluster_resources().get(device, 0)) // each
     if total < 1:
         raise OptionError(f"the Ray cluster has no {device} for an actor that needs {each}")
     return total
@@ -206,8 +152,4 @@ def _cause(error: BaseException) -> Exception:
         if isinstance(found, AsrError | OSError):
             return found
         found = getattr(found, "cause", None) or found.__cause__
-    return WorkerError(f"Ray could not go on: {type(error).__name__}: {_first(error)}")
-
-
-def _first(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    return WorkerError(f"Ray could not go on: {type(error).__name__}: {first_line(error)}")

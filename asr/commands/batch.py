@@ -16,12 +16,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from asr.batch import cluster, inputs, job, outputs, shards
+from asr.batch import inputs, job, outputs, shards
+from asr.batch.cluster import Cluster
 from asr.batch.inputs import Input
 from asr.batch.pipeline import DAY_S, Pipeline
 from asr.batch.plan import Counts
 from asr.batch.shards import Line
 from asr.benchmark import peak_rss_bytes
+from asr.cluster import require
 from asr.commands.command import DONE, SOME_FAILED, Command, version
 from asr.commands.pipeline_options import add_hotwords_argument, add_pipeline_arguments, chosen
 from asr.commands.progress import say
@@ -126,8 +128,8 @@ def run(args: Namespace) -> int:
 def _engine(args: Namespace) -> dict[str, Any]:
     """The fields of `job.Job` that say who hears. Raises OptionError and MissingPackageError."""
     if args.engine == "ray":
-        cluster.require()
-        here = partial(cluster.Cluster, installed=version, address=args.address)
+        require("data")
+        here = partial(Cluster, installed=version, address=args.address)
         return {"engine": here, **({} if args.address is None else {"workers": EVERYBODY})}
     if args.address is not None:
         raise OptionError(f"--address {args.address} is of a Ray cluster: add --engine ray")
@@ -173,7 +175,7 @@ class Bar:
         took_s = time.monotonic() - self._began
         megabytes = f"{peak_rss_bytes() / 1e6:.0f} MB here"
         if largest := peak_rss_bytes(children=True):
-            megabytes += f", {largest / 1e6:.0f} MB in the largest process started from here"
+            megabytes += f", {largest / 1e6:.0f} MB in the largest process that was started and ended"
         speed = self._audio_s / max(took_s, 1e-3)
         return f"{self._audio_s / 3600:.2f} h in {took_s:.1f} s, {speed:.0f} times real time; at most {megabytes}"
 

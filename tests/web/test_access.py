@@ -164,7 +164,9 @@ def test_roles_and_names(visit: Callable[..., Page], server: Running) -> None:
       - textbox "Your query, typed"
       - button "Search"
 - contentinfo:
-  - button "API key"
+  - navigation "Elsewhere":
+    - link "Monitor"
+    - button "API key"
 - status
 """)
     expect(page.get_by_role("button", name="Speak")).to_have_accessible_description(

@@ -182,7 +182,8 @@ def _factor(
 
 def _prior(share: float, window_s: int) -> float:
     sd = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS
-    return sd**2 * share * (1 - share)  # (sd * share * (1 - share))^2 is the variance of the share
+    # The variance of the share is (sd * share * (1 - share))^2.
+    return float(sd**2 * share * (1 - share))
 
 
 def _spread(

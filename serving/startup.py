@@ -10,7 +10,6 @@ from pathlib import Path
 
 from asr import bundle
 from asr.catalog import LEXICON
-from asr.errors import OptionError
 from asr.pronounce import Pronounce, pronouncer
 from monitoring.metrics import Metrics
 from monitoring.record import Observer

@@ -181,8 +181,9 @@ def _factor(
 
 
 def _prior(share: float, window_s: int) -> float:
-    sd: float = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS  # a power of floats may be complex to mypy
-    return sd**2 * share * (1 - share)  # (sd * share * (1 - share))^2 is the variance of the share
+    sd = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS
+    # The variance of the share is (sd * share * (1 - share))^2.
+    return float(sd**2 * share * (1 - share))
 
 
 def _spread(

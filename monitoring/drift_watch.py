@@ -5,8 +5,9 @@ The first reference is frozen here, once enough traffic has been seen and no ala
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class DriftWatch:
             if entry.kind is Kind.DRIFT:
                 self._before.setdefault(entry.alarm, []).append(tuple(entry.body.get("drifted", ())))
                 self._began[entry.alarm] = entry.at
+                # What was judged holds until the next window: an alarm does not end for a restart.
+                self.judgements[entry.alarm] = _judgement(entry.reason, entry.body)
 
     def judge(self, minutes: Series, now: datetime) -> list[tuple[Entry, DriftReport]]:
         """The windows that are over, judged. Raises StoreUnavailableError."""
@@ -142,10 +145,12 @@ class DriftWatch:
         if report.persistent:
             names = ", ".join(report.persistent)
             words = f"{names}: in {rule.needed} of the last {rule.of_windows} windows of {span(rule.span_s)}. {words}"
-        numbers = {
-            "drifted": list(report.drifted),
-            "persistent": list(report.persistent),
-            "records": report.records,
-        }
-        self.judgements[name] = Judgement(bool(report.persistent), not report.persistent, words, numbers)
-        return Entry(now, name, Kind.DRIFT, words, report.as_dict()), report
+        body = report.as_dict()
+        self.judgements[name] = _judgement(words, body)
+        return Entry(now, name, Kind.DRIFT, words, body), report
+
+
+def _judgement(words: str, body: Mapping[str, Any]) -> Judgement:
+    """Of a report, as the journal keeps it."""
+    numbers = {name: body.get(name) for name in ("drifted", "persistent", "records")}
+    return Judgement(bool(body.get("persistent")), not body.get("persistent"), words, numbers)

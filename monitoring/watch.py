@@ -58,7 +58,8 @@ class Watch:
         actions: Sequence[Action] = (),
     ) -> None:
         self.rules = rules
-        self.failures: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()  # steps of ticks, and rules, that raised
+        self.ticks = 0
         self._store, self._metrics, self._follower = store, metrics, follower
         self._tally = Tally()
         self._flusher = Flusher(self._tally, store.add_rollups)
@@ -117,6 +118,7 @@ class Watch:
                 step(now)
             except Exception as error:  # whatever it is: the service goes on, and so does the watch
                 self._failed(step.__name__.strip("_"), error)
+        self.ticks += 1
 
     def close(self) -> None:
         """Write what waits, if the store takes it; let another judge."""

@@ -388,3 +388,16 @@ def test_postgresql_acknowledges_what_it_has_synced(cluster: Cluster) -> None:
         connection.execute("ALTER DATABASE synchronous SET synchronous_commit = off")
     with EventStore.open(url) as store, store._engine.connect() as ours:
         assert ours.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+
+
+def test_one_of_several_leads(url: str) -> None:
+    """Of two processes on one store one leads, until it resigns or its connection is gone; then the other does."""
+    with EventStore.open(url) as one, EventStore.open(url) as other:
+        first, second = one.candidate(), other.candidate()
+        assert first.leads()
+        assert not second.leads()
+        assert first.leads(), "it still does"
+        first.resign()
+        assert second.leads()
+        assert not first.leads()
+        second.resign()

@@ -50,7 +50,7 @@ PEOPLE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is simulated. ``per_hour`` sessions begin on average over a week; a session has 1.9 queries or so.
+    """What is simulated. ``per_hour`` sessions begin on average over a week; a session has 1.8 queries or so.
 
     The same seed with other incidents is the same people with the same wishes at the same times, up to what the
     incidents make of them.

@@ -30,9 +30,10 @@ HOUR_US = 3_600_000_000
 MONDAY_US = 4 * 24 * HOUR_US  # 1970-01-01 was a Thursday: the first Monday was four days later
 
 CV = {"day": 0.15, "hour": 0.25, "cell": 0.10}
-PRIOR_CV = 0.05  # by what a share varies from window to window, before it is known
+PRIOR_SD = 0.05  # of the log-odds of a share from hour to hour, before it is known
+PRIOR_FALLS = 1 / 6  # longer windows vary less: a day 0.6 times as much, a week 0.4 times
 PRIOR_WINDOWS = 14  # how many windows that belief weighs
-MOST_CV = 0.30  # a band for what varies more would hide everything
+MOST_SD = 0.30  # a band for what varies more would hide everything
 ROUNDS = 8  # days and hours are fitted in turns; it converges in three or four
 
 Floats = npt.NDArray[np.float64]
@@ -69,7 +70,7 @@ class Baseline:
         share = float((weights * self.shares).sum())
         days = weights.reshape(7, 24).sum(axis=1)
         unsure = (weights**2 * self.unsure).sum() + (days**2 * self.unsure_days).sum()
-        own = self.spread.get(window_s, _prior(share))
+        own = self.spread.get(window_s, _prior(share, window_s))
         return own * (1 + 1 / max(1.0, self.weeks)) + float(unsure) * share
 
     def as_dict(self) -> dict[str, Any]:
@@ -179,8 +180,9 @@ def _factor(
     return (_by(group, happened, groups) + shape) / (_by(group, expected, groups) + shape)
 
 
-def _prior(share: float) -> float:
-    return PRIOR_CV**2 * share / (1 - share)
+def _prior(share: float, window_s: int) -> float:
+    sd: float = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS  # a power of floats may be complex to mypy
+    return sd**2 * share * (1 - share)  # (sd * share * (1 - share))^2 is the variance of the share
 
 
 def _spread(
@@ -192,14 +194,15 @@ def _spread(
     used = n >= 2
     n, seen, p = n[used], seen[used], (expected[used] / n[used])
     if not len(n):
-        return PRIOR_CV**2
+        return _prior(0.5, window_s)
     level = float(expected.sum() / max(1.0, events.sum()))
     chance = n * p * (1 - p)
-    fitted = 7 if window_s >= 86_400 else 31  # days, or days and hours, were fitted to the same windows
+    # The level, days, or days and hours were fitted to the same windows.
+    fitted = 1 if window_s >= 7 * 86_400 else 7 if window_s >= 86_400 else 31
     free = max(0, len(n) - fitted)
     found = 0.0
     if free:
         beyond = (seen - n * p) ** 2 * (len(n) / free) - chance
         found = max(0.0, float(beyond.sum() / (chance * (n - 1)).sum()))
-    mixed = (PRIOR_WINDOWS * _prior(level) + free * found) / (PRIOR_WINDOWS + free)
-    return min(mixed, MOST_CV**2 * level / (1 - level))
+    mixed = (PRIOR_WINDOWS * _prior(level, window_s) + free * found) / (PRIOR_WINDOWS + free)
+    return float(min(mixed, MOST_SD**2 * level * (1 - level)))

@@ -43,7 +43,7 @@ def judge(contract: Contract, minutes: Series, now: datetime) -> Judgement:
         one for one in burnt if one.events >= contract.least_events and one.bad >= contract.least_bad - 1e-6
     ]
     if not able:
-        most = max(burnt, key=lambda one: one.events)
+        most = max(burnt, key=lambda one: (one.events, one.burn.long_s))
         if most.events < contract.least_events:
             few = f"{most.events} requests in {span(most.burn.long_s)}, and it takes {contract.least_events} to judge"
             return Judgement.silent(few, events=most.events)
@@ -54,7 +54,8 @@ def judge(contract: Contract, minutes: Series, now: datetime) -> Judgement:
             f"fewer than {contract.least_bad} are never alarming",
             numbers=_numbers(most),
         )
-    worst = max(able, key=lambda one: one.by)
+    # Of those that burn the fastest tells most: they are in the order of the file.
+    worst = next((one for one in able if one.by >= 1.0), None) or max(able, key=lambda one: one.by)
     return Judgement(
         hot=worst.by >= 1.0, cool=worst.by < COOL, reason=_words(contract, worst), numbers=_numbers(worst)
     )
@@ -88,7 +89,7 @@ def slower(bins: Counts, than_s: float) -> float:
     within = bisect_right(edges, than_s)  # the bin that it lies in
     above = float(bins[within + 1 :].sum())
     if within == len(edges):
-        return above
+        return float(bins[-1])  # how much longer is not known
     low, high = edges[within - 1] if within else 0.0, edges[within]
     return above + float(bins[within]) * (high - than_s) / (high - low)
 

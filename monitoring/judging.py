@@ -109,7 +109,7 @@ class Judge:
             return burn.judge(rule, self.minutes, now)
         if isinstance(rule, Drift):
             return drifts.get(rule.about.name, NOT_YET)
-        return ratio.judge(rule, self.baselines.get(rule.about.name), self.minutes, now)
+        return ratio.judge(rule, self.baselines.get(rule.about.name), self.minutes, self.hours, now)
 
     def _began(self, alarm: str, at: datetime) -> None:
         rule = self.rules.by_name[alarm]

@@ -21,7 +21,8 @@ from monitoring.rules import Direction, Ratio
 from monitoring.series import Counts, Series
 from monitoring.spell import percent, span
 
-WEEK_S = 7 * 86_400
+DAY_S = 86_400
+WEEK_S = 7 * DAY_S
 # A window that slides is tested ever again, on mostly the same events: so many independent tests it is worth, for
 # each of its lengths that pass. `scripts/check_alarms` measures what comes of it.
 TESTS_PER_WINDOW = 4.0
@@ -62,9 +63,15 @@ def bad_of(rule: Ratio, counts: Counts) -> tuple[Floats, Floats]:
     return (part if rule.direction is Direction.UP else whole - part), whole
 
 
-def judge(rule: Ratio, baseline: Baseline | None, minutes: Series, now: datetime) -> Judgement:
-    """The judgement of a ratio on the minutes that are over. ``baseline`` is of bad events; None: not learnt yet."""
-    seen = [_seen(rule, baseline, minutes, now, window_s) for window_s in rule.windows_s]
+def judge(rule: Ratio, baseline: Baseline | None, minutes: Series, hours: Series, now: datetime) -> Judgement:
+    """The judgement of a ratio on what is over; windows beyond a day are made of hours.
+
+    ``baseline`` is of bad events; None: not learnt yet.
+    """
+    seen = [
+        _seen(rule, baseline, minutes if window_s <= DAY_S else hours, now, window_s)
+        for window_s in rule.windows_s
+    ]
     able = [one for one in seen if one.events >= rule.least_events]
     if not able:
         most = seen[-1]
@@ -72,13 +79,25 @@ def judge(rule: Ratio, baseline: Baseline | None, minutes: Series, now: datetime
             f"{most.events} events in {span(most.window_s)}, and it takes {rule.least_events} to judge",
             events=most.events,
         )
-    worst = max(able, key=lambda one: one.by)
+    going_on = [_going_on(one, able[place - 1] if place else None) for place, one in enumerate(able)]
+    worst = max(range(len(able)), key=going_on.__getitem__)
     return Judgement(
-        hot=any(one.share >= one.edge for one in able),
-        cool=all(one.by < COOL for one in able),
-        reason=_words(rule, worst),
-        numbers=_numbers(rule, worst),
+        hot=going_on[worst] >= 1.0,
+        cool=going_on[worst] < COOL,
+        reason=_words(rule, able[worst]),
+        numbers=_numbers(rule, able[worst]),
     )
+
+
+def _going_on(one: Seen, shorter: Seen | None) -> float:
+    """How far a window is out, unless the next shorter one is back within half of that: then it is over.
+
+    So an alarm of a week's window ends a day after its cause, as with the two windows of a burn rate.
+    """
+    if shorter is None:
+        return one.by
+    still = (shorter.share - (shorter.usual or 0.0)) / max(1e-9, one.edge - (one.usual or 0.0))
+    return min(one.by, still / COOL)
 
 
 def edge(rule: Ratio, window_s: int, usual: float, spread: float, events: int) -> float:
@@ -92,13 +111,13 @@ def bad_limit(rule: Ratio) -> float:
     return rule.limit if rule.direction is Direction.UP else 1.0 - rule.limit
 
 
-def _seen(rule: Ratio, baseline: Baseline | None, minutes: Series, now: datetime, window_s: int) -> Seen:
+def _seen(rule: Ratio, baseline: Baseline | None, series: Series, now: datetime, window_s: int) -> Seen:
     since = now - timedelta(seconds=window_s)
-    bad, whole = bad_of(rule, minutes.counts(since, now, *RATES[rule.of]))
+    bad, whole = bad_of(rule, series.counts(since, now, *RATES[rule.of]))
     events, happened = int(whole.sum()), int(bad.sum())
     if baseline is None or events < rule.least_events:
         return Seen(window_s, events, happened, None, bad_limit(rule))
-    step_us = minutes.step_s * 1_000_000
+    step_us = series.step_s * 1_000_000
     at_us = (-(-microseconds(since) // step_us) + np.arange(len(whole))) * step_us
     usual = float((baseline.expected(at_us) * whole).sum() / events)
     spread = baseline.spread_of(window_s, at_us, whole)

@@ -54,6 +54,7 @@ def test_settings_that_are_named_exist() -> None:
     named = {
         name.lower()
         for file in DEPLOY.iterdir()
+        if file.is_file()
         for name in re.findall(r"\bVOICESEARCH_([A-Z_]+)\b", file.read_text(encoding="utf-8"))
     }
     assert named - {"metrics_key_file"} <= Settings.model_fields.keys()

@@ -37,7 +37,7 @@ def test_the_shipped_rules_cover_what_was_promised() -> None:
         ("limit = 0.30", "limit = 0.30\nmore = 1", "'null-rate-high': more is 1; expected no such field"),
         ('of = "null_rate"', 'of = "nul_rate"', "of is 'nul_rate'; expected one of error_rate,"),
         ('name = "null-rate-high"', 'name = "Null rate"', "name is 'Null rate'; expected words in lower case"),
-        ('windows = ["1h", "1d"]', 'windows = ["1"]', "windows is 0; expected times between 10m and 7d"),
+        ('windows = ["1h", "6h", "1d", "7d"]', 'windows = ["1"]', "windows is 0; expected times between 10m and 7d"),
         ("needed = 2", "needed = 4", "'input-drift': needed is 4; expected at most of_windows, 3"),
         ("rate = 14.4", "rate = 200", "burns is 200.0; expected a rate below 200"),
         ('short = "5m"', 'short = "1h"', "short is '3600 s'; expected shorter than long, 3600 s"),

@@ -6,16 +6,19 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
-from monitoring.commands import alarms, drift, explain, freeze, silence
+from monitoring.commands import alarms, drift, explain, freeze, grafana, pipeline, rules, silence
 from monitoring.errors import MonitoringError
 
 VERBS: tuple[Command, ...] = (
+    pipeline.VERB,
     alarms.VERB,
     explain.VERB,
     silence.VERB,
     silence.ACCEPT,
     freeze.VERB,
     drift.VERB,
+    rules.VERB,
+    grafana.VERB,
 )
 
 

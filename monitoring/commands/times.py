@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from monitoring.errors import WindowError
 from monitoring.windows import Size
@@ -22,3 +22,13 @@ def moment_of(text: str, now: datetime) -> datetime:
             "with its unit m, h, d or w (7d)"
         ) from error
     return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def span_of(text: str) -> timedelta:
+    """A length of time: 30m, 24h, 7d. Raises ``WindowError``."""
+    span = Size.parse(text).span
+    if span is None or span < timedelta(minutes=1):
+        raise WindowError(
+            f"{text!r} is no length of time of a minute or more: write a number and m, h, d or w (24h)"
+        )
+    return span

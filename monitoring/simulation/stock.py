@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from monitoring.simulation.pool import Pool
-from monitoring.simulation.rhythm import WEEK, Rhythm
-from monitoring.simulation.traffic import Scenario, traffic
 from numpy.typing import NDArray
 
 from monitoring.record import Record
 from monitoring.sample import Sample, gather
+from monitoring.simulation.pool import Pool
+from monitoring.simulation.rhythm import WEEK, Rhythm
+from monitoring.simulation.traffic import Scenario, traffic
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 _ALL = 10**9  # sittings: none is left out

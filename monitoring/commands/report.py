@@ -35,7 +35,9 @@ def run(args: Namespace, now: datetime | None = None) -> int:
     since = moment_of(args.since, until)
     with open_store(args) as store:
         first = since - (until - since)
-        pair = numbers.gather(store.records(first, until), store.followed(first, until), since, until)
+        pair = numbers.gather(
+            store.records(first, until), store.rollups(first, until, numbers.HOUR), since, until
+        )
         entries = store.journal(since, until)
     print(page.write(pair, entries, rules.load(args.rules), args.output))
     return DONE

@@ -1,7 +1,7 @@
-"""One pass over records and what became of queries: sums of a stretch and of the one before it, as long.
+"""One pass over records: sums of a stretch and of the one before it, as long.
 
-In: records and aftermaths of both stretches, in any order, as many as there are: what is kept is bounded by hours,
-versions and values of slices. No text is read.
+In: the records of both stretches, as many as there are, and rollups, which know what people did: what is kept is
+bounded by hours, versions and values of slices. No text is looked at.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from monitoring.aftermath import Aftermath
 from monitoring.label_values import LabelValues
-from monitoring.outcomes import Again
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rollup import EDGES, Rollup, total
+from monitoring.rollup import EDGES, Rollup, RollupKey, total
 
 Z95 = 1.959964
 HOUR = timedelta(hours=1)
 MOST_VALUES = 40  # of a slice: clients may send any name of a device
 LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 8.0)
+ACTS = ("followed", "typed", "redo", "shown", "clicked")
 LEVELS_DBFS = (-50.0, -40.0, -30.0, -20.0)
 
 
@@ -111,9 +110,12 @@ class Pair:
 
 
 def gather(
-    records: Iterable[Record], aftermaths: Iterable[Aftermath], since: datetime, until: datetime
+    records: Iterable[Record],
+    rollups: Iterable[tuple[datetime, RollupKey, Rollup]],
+    since: datetime,
+    until: datetime,
 ) -> Pair:
-    """Sums of ``[since, until)`` and of what is before it."""
+    """Sums of ``[since, until)`` and of what is before it. Of rollups only what people did is taken."""
     pair = Pair(Stretch(since, until), Stretch(since - (until - since), since))
     models, kinds = LabelValues(20), LabelValues(30)
     values: dict[str, LabelValues] = {}
@@ -132,14 +134,11 @@ def gather(
                 counts = stretch.slices.setdefault(key, {}).setdefault(named, Counter())
                 counts["spoken"] += 1
                 counts["null"] += record.outcome is Outcome.NULL
-    for one in aftermaths:
-        stretch = pair.now if one.at >= since else pair.before
-        counts = stretch.models.setdefault(models.seen(one.model), Rollup()).counts
-        counts["followed"] += 1
-        counts["typed"] += one.again is Again.TYPED
-        counts["redo"] += one.again not in (None, Again.TYPED)
-        counts["shown"] += 1
-        counts["clicked"] += one.clicks > 0
+    for at, key, rollup in rollups:
+        stretch = pair.now if at >= since else pair.before
+        counts = stretch.models.setdefault(models.known(key.model), Rollup()).counts
+        for name in ACTS:
+            counts[name] += rollup.counts[name]
     return pair
 
 

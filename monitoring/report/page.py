@@ -55,7 +55,13 @@ def write(pair: Pair, entries: Sequence[Entry], rules: Rules, folder: Path) -> P
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"percent": _percent, "points": _points, "ms": _ms, "count": "{:,}".format}
+    environment.filters |= {
+        "percent": _percent,
+        "points": _points,
+        "ms": _ms,
+        "number": _number,
+        "count": "{:,}".format,
+    }
     facts = context(pair, entries, rules)
     folder.mkdir(parents=True, exist_ok=True)
     page = environment.get_template("report.html").render(**facts, charts=charts(pair))
@@ -171,8 +177,8 @@ def _days(stretch: Stretch) -> tuple[tuple[float, str], ...]:
 
 def _rates(pair: Pair, model: str | None = None) -> list[dict[str, Any]]:
     return [
-        {"name": name, "now": now and asdict(now), "before": before and asdict(before), "change": moved and asdict(moved),
-         "sure": moved is not None and moved.sure}
+        {"name": name, "now": now and asdict(now), "before": before and asdict(before),
+         "change": moved and asdict(moved), "sure": moved is not None and moved.sure}
         for name, now, before, moved in rates(pair, model)
     ]  # fmt: skip
 
@@ -194,6 +200,10 @@ def _ms(value: float | None) -> str:
     return (
         "–" if value is None else f"{1000 * value:,.0f} ms" if value >= 0.0995 else f"{1000 * value:.1f} ms"
     )
+
+
+def _number(value: float) -> str:
+    return "0" if abs(value) < 1e-6 else f"{value:.3g}"
 
 
 def _plain(value: object) -> object:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from monitoring.features import FEATURES
 from monitoring.report.numbers import Interval, Pair, change, quantile, share, within
 from monitoring.rollup import LATENCY, RATES
 from monitoring.rules import Promise, Rules
 from monitoring.spell import percent
 
 SLICES_NAMED = 3
+SHIFT = 0.1
 LEAST_SPOKEN = 50  # of a slice, before it is named
 
 
@@ -84,9 +86,11 @@ def headlines(pair: Pair, worst: Sequence[Sliced], kept: Sequence[Kept]) -> Iter
     ours, theirs = quantile(now, LATENCY, 0.95), quantile(before, LATENCY, 0.95)
     if ours and theirs and (ours.low > theirs.high or ours.high < theirs.low):
         yield Sentence(
-            f"The 95th percentile of the time to answer is {1000 * ours.value:.0f} ms, after {1000 * theirs.value:.0f} ms.",
+            f"The 95th percentile of the time to answer is {1000 * ours.value:.0f} ms, "
+            f"after {1000 * theirs.value:.0f} ms.",
             "bad" if ours.value > theirs.value else "good",
         )
+    yield from _inputs(pair)
     named = [one for one in worst if _stands_out(one, share(*now.rate("null_rate")))]
     if named:
         listed = "; ".join(
@@ -95,6 +99,25 @@ def headlines(pair: Pair, worst: Sequence[Sliced], kept: Sequence[Kept]) -> Iter
         yield Sentence(f"Empty answers are above the average for {listed}.", "bad")
     if same:
         yield Sentence(f"No more than chance explains changed in: {', '.join(same)}.")
+
+
+def _inputs(pair: Pair) -> Iterator[Sentence]:
+    """Medians that moved for certain, and by a tenth of how widely values are spread."""
+    now, before = pair.now.whole, pair.before.whole
+    for feature in FEATURES:
+        if feature.binary:
+            continue
+        ours, theirs = quantile(now, feature.name, 0.5), quantile(before, feature.name, 0.5)
+        low, high = before.quantile(feature.name, 0.1), before.quantile(feature.name, 0.9)
+        if ours is None or theirs is None or low is None or high is None:
+            continue
+        sure = ours.low > theirs.high or ours.high < theirs.low
+        if sure and abs(ours.value - theirs.value) >= SHIFT * (high - low):
+            yield Sentence(
+                f"{feature.help}: the median is {ours.value:.3g} {feature.unit}, after {theirs.value:.3g}.".replace(
+                    " ,", ","
+                )
+            )
 
 
 def contracts(pair: Pair, rules: Rules) -> tuple[Kept, ...]:

@@ -134,9 +134,9 @@ def gather(
                 counts = stretch.slices.setdefault(key, {}).setdefault(named, Counter())
                 counts["spoken"] += 1
                 counts["null"] += record.outcome is Outcome.NULL
-    for at, key, rollup in rollups:
+    for at, served, rollup in rollups:
         stretch = pair.now if at >= since else pair.before
-        counts = stretch.models.setdefault(models.known(key.model), Rollup()).counts
+        counts = stretch.models.setdefault(models.known(served.model), Rollup()).counts
         for name in ACTS:
             counts[name] += rollup.counts[name]
     return pair

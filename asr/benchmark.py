@@ -113,11 +113,12 @@ def voiced_noise(duration_s: float = 30.0, seed: int = 0) -> Samples:
     return np.asarray(0.1 * sound / np.abs(sound).max(), dtype=np.float32)
 
 
-def peak_rss_bytes() -> int:
-    """The most memory that this process has held."""
+def peak_rss_bytes(*, children: bool = False) -> int:
+    """The most memory that this process has held, or the largest of those that it has started and seen the end of."""
     import resource  # not on Windows, where the other verbs must still run
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_RSS_UNIT
+    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+    return resource.getrusage(who).ru_maxrss * BYTES_PER_RSS_UNIT
 
 
 def import_s() -> float:

@@ -46,14 +46,16 @@ MIN_SAMPLES = 1600  # 100 ms: shorter input is padded so that every convolution 
 class DecoderSettings:
     """The words a bundle knows: lexicon and n-gram model (file names), search weights, calibration.
 
-    ``g2p`` is the file that pronounces words outside the lexicon; bundles made before it have none.
+    ``g2p`` is the file that pronounces words outside the lexicon; bundles made before it have none. With a
+    ``separator`` the tokens are letters, and this one stands behind every word; only then can there be no lexicon.
     """
 
-    lexicon: str
+    lexicon: str | None
     lm: str | None
     options: DecoderOptions
     calibration: Calibration
     g2p: str | None = None
+    separator: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -70,6 +72,7 @@ class DecoderSettings:
                 options=DecoderOptions(**values.get("options", {})),
                 calibration=Calibration.from_dict(values.get("calibration", {})),
                 g2p=values.get("g2p"),
+                separator=values.get("separator"),
             )
         except TypeError as error:
             raise OptionError(f"decoder settings: {error}") from error
@@ -243,17 +246,23 @@ def verify(folder: Path, info: BundleInfo) -> None:
             )
 
 
-def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+def provider(device: str) -> str:
+    """ONNX Runtime's name of a device. Raises OptionError (no such device), DeviceError (not on this machine)."""
     if device not in PROVIDERS:
         raise OptionError(f"device is {device!r}; known are {', '.join(PROVIDERS)}")
-    if threads < 1:
-        raise OptionError(f"threads is {threads}; at least 1 is needed")
-    provider = PROVIDERS[device]
-    if provider not in onnxruntime.get_available_providers():
+    name = PROVIDERS[device]
+    if name not in onnxruntime.get_available_providers():
         raise DeviceError(
-            f"device {device!r} needs {provider}; this onnxruntime has "
+            f"device {device!r} needs {name}; this onnxruntime has "
             f"{', '.join(onnxruntime.get_available_providers())}. Install onnxruntime-gpu, or use device cpu"
         )
+    return name
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """How networks run here, on so many threads. Raises OptionError for less than one."""
+    if threads < 1:
+        raise OptionError(f"threads is {threads}; at least 1 is needed")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -261,11 +270,16 @@ def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSess
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    return options
+
+
+def _session(path: Path, device: str, threads: int) -> onnxruntime.InferenceSession:
+    name, options = provider(device), session_options(threads)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        session = onnxruntime.InferenceSession(str(path), options, providers=[name])
     except Exception as error:  # of a dozen kinds, which have no root of their own
         raise BundleError(f"{path} is no model that this onnxruntime loads: {error}") from error
-    if device == "cuda" and provider not in session.get_providers():
+    if device == "cuda" and name not in session.get_providers():
         raise DeviceError(
             "CUDA was asked for, but ONNX Runtime could not start it: check the driver and cuDNN"
         )

@@ -10,6 +10,7 @@
     ├── CatalogError (ValueError)        the catalogue folder is at fault
     │   └── CatalogDigestError               a file differs from its recorded SHA-256
     ├── DeviceError (RuntimeError)       the execution provider asked for is absent
+    ├── DownloadError (ConnectionError)  an address could not be fetched
     ├── MissingPackageError (ImportError) an optional package is needed and not installed
     ├── OptionError (ValueError)         an option's value makes no sense
     └── WorkerError (RuntimeError)       a process of a batch died
@@ -59,6 +60,10 @@ class CatalogDigestError(CatalogError):
 
 class DeviceError(AsrError, RuntimeError):
     """The execution provider asked for is not available here."""
+
+
+class DownloadError(AsrError, ConnectionError):
+    """An address could not be fetched: no network, a refusal, or a connection that broke off."""
 
 
 class MissingPackageError(AsrError, ImportError):

@@ -1,4 +1,7 @@
-"""How words are said with a bundle's phones: as its lexicon has them, else as its model of pronunciation says."""
+"""How words are said with a bundle's tokens: as its lexicon has them, else as its model of pronunciation says.
+
+Where the tokens are letters, a word is said as it is written.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 
 from asr.bundle import BundleInfo
 from asr.g2p import GraphemeToPhone
+from asr.letters import spellings
 from asr.lexicon import read_lexicon
 
 _REMEMBERED = 100_000  # words; one that no lexicon has takes some 2 ms
@@ -23,13 +27,18 @@ def pronouncer(folder: Path, info: BundleInfo, extra: Path | None = None) -> Pro
     """
     tokens = tuple((folder / "tokens.txt").read_text(encoding="utf-8").split())
     known: dict[str, list[Phones]] = {}
-    for path in ([extra] if extra else []) + [folder / info.decoder.lexicon]:
+    lexicon, separator = info.decoder.lexicon, info.decoder.separator
+    for path in [*([extra] if extra else []), *([folder / lexicon] if lexicon else [])]:
         for entry in read_lexicon(path, tokens):
             known.setdefault(entry.word, []).append(tuple(tokens[at] for at in entry.tokens))
     unheard = None if info.decoder.g2p is None else GraphemeToPhone.load(folder / info.decoder.g2p)
 
     @lru_cache(_REMEMBERED)
     def pronounce(word: str) -> list[Phones]:
-        return known.get(word) or ([] if unheard is None else unheard.pronounce(word))
+        if word in known:
+            return known[word]
+        if separator is not None:
+            return spellings(word, tokens, separator)
+        return [] if unheard is None else unheard.pronounce(word)
 
     return pronounce

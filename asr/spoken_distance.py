@@ -57,7 +57,8 @@ def sketch(speech: Samples) -> Sketch | None:
     cepstra = _standard(cepstra)
     slopes = SLOPE_WEIGHT * np.gradient(cepstra, axis=0)
     made = np.concatenate([cepstra, slopes], axis=1) * STEP
-    return np.clip(np.rint(made), -127, 127).astype(np.int8)
+    rounded: NDArray[np.int8] = np.clip(np.rint(made), -127, 127).astype(np.int8)
+    return rounded
 
 
 def spoken_distance(one: Sketch, other: Sketch) -> float:
@@ -106,11 +107,13 @@ def _filters() -> NDArray[np.float32]:
     hertz = np.arange(WINDOW // 2 + 1) * SAMPLE_RATE_HZ / WINDOW
     rising = (hertz[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - hertz[:, None]) / (edges[2:] - edges[1:-1])
-    return np.clip(np.minimum(rising, falling), 0.0, None).astype(np.float32)
+    triangles: NDArray[np.float32] = np.clip(np.minimum(rising, falling), 0.0, None).astype(np.float32)
+    return triangles
 
 
 @cache
 def _cosines() -> NDArray[np.float32]:
     """Of the discrete cosine transform: ``(BANDS, CEPSTRA)``. The first is the energy of all bands."""
     phases = np.outer(np.arange(BANDS) + 0.5, np.arange(CEPSTRA))
-    return (np.sqrt(2.0 / BANDS) * np.cos(np.pi / BANDS * phases)).astype(np.float32)
+    cosines: NDArray[np.float32] = (np.sqrt(2.0 / BANDS) * np.cos(np.pi / BANDS * phases)).astype(np.float32)
+    return cosines

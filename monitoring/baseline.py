@@ -181,7 +181,7 @@ def _factor(
 
 
 def _prior(share: float, window_s: int) -> float:
-    sd = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS
+    sd: float = PRIOR_SD * (3_600 / window_s) ** PRIOR_FALLS  # a power of floats may be complex to mypy
     return sd**2 * share * (1 - share)  # (sd * share * (1 - share))^2 is the variance of the share
 
 
@@ -205,4 +205,4 @@ def _spread(
         beyond = (seen - n * p) ** 2 * (len(n) / free) - chance
         found = max(0.0, float(beyond.sum() / (chance * (n - 1)).sum()))
     mixed = (PRIOR_WINDOWS * _prior(level, window_s) + free * found) / (PRIOR_WINDOWS + free)
-    return min(mixed, MOST_SD**2 * level * (1 - level))
+    return float(min(mixed, MOST_SD**2 * level * (1 - level)))

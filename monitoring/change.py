@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from monitoring.aftermath import Aftermath
 from monitoring.errors import MissingPackageError
 from monitoring.features import BY_NAME, Stage
-from monitoring.outcomes import Again, Followed
-from monitoring.record import Record
+from monitoring.outcomes import Again
+from monitoring.record import Record, Transport
 
 ADWIN_DELTA = 0.002  # river's own
 HDDM_CONFIDENCE = 1e-6  # with river's 0.001: 85 false alarms in 100,000 outcomes at a rate of 0.4
@@ -75,21 +76,23 @@ class Changes:
         null, no_results = BY_NAME["null_rate"].of(record), BY_NAME["no_results_rate"].of(record)
         return [*self._see("null", null, record), *self._see("no_results", no_results, record)]
 
-    def followed(self, record: Record, followed: Followed) -> list[Change]:
-        """What a person did after ``record``: known when the session is settled, so some minutes later."""
-        again = followed.again
-        clicked = float(bool(followed.clicks)) if record.results else None
-        return [
-            *self._see("redo", float(again not in (None, Again.TYPED)), record),
-            *self._see("typed", float(again is Again.TYPED), record),
-            *self._see("clicked", clicked, record),
-        ]
+    def followed(self, row: Aftermath) -> list[Change]:
+        """What a person did after a query changes: known when the session is settled, so some minutes later.
+
+        ``clicked`` is of all queries; asking again, of spoken ones: who typed was not misheard.
+        """
+        sitting = (None, row.session or f"\0{row.query_id}")
+        acts = [("clicked", row.clicks > 0)]
+        if row.transport is not Transport.TEXT:
+            typed = row.again is Again.TYPED
+            acts += [("redo", row.again is not None and not typed), ("typed", typed)]
+        return [change for name, did in acts for change in self._streams[name].see(did, sitting, row.at)]
 
     def _see(self, stream: str, outcome: float | None, record: Record) -> list[Change]:
         if outcome is None:
             return []
         sitting = (record.key_id, record.session or f"\0{record.request_id}")
-        return self._streams[stream].see(int(outcome), sitting, record.at)
+        return self._streams[stream].see(bool(outcome), sitting, record.at)
 
 
 class _Stream:
@@ -105,7 +108,7 @@ class _Stream:
         self._recent: deque[int] = deque(maxlen=RECENT)
         self._seen = self._yes = 0
 
-    def see(self, outcome: int, sitting: tuple[str | None, str], at: datetime) -> list[Change]:
+    def see(self, outcome: bool, sitting: tuple[str | None, str], at: datetime) -> list[Change]:
         if sitting in self._sittings:
             self._sittings.move_to_end(sitting)
             return []

@@ -32,8 +32,6 @@ from monitoring.null_distribution import (
     binned_thresholds,
     ks_p_value,
     ks_threshold,
-    round_shape,
-    round_size,
 )
 from monitoring.profile import Profile
 from monitoring.record import Record
@@ -222,10 +220,8 @@ def _measure(
     cuts = bins.coarse()
     coarse_before = np.add.reduceat(there.shares, cuts) * there.size
     coarse_now = np.add.reduceat(current, cuts)
-    # In thousandths, or hundredths: thresholds of bins filled about alike are found again.
-    shape = round_shape(np.add.reduceat(bins.total, cuts), 1_000 if feature.binary else 100)
-    sizes = round_size(there.size), round_size(n)
-    psi_threshold, js_threshold = binned_thresholds(shape, *sizes, limits.rate)
+    filled = np.add.reduceat(bins.total, cuts)
+    psi_threshold, js_threshold = binned_thresholds(filled, there.size, n, limits.rate)
     before, now = (
         (float(there.shares[1]), float(values.mean()))
         if feature.binary
@@ -283,7 +279,7 @@ def _decide(
 
 
 def _threshold(one: FeatureDrift, bins: FrozenBins, level: float) -> float:
-    by_chance = ks_threshold(round_shape(bins.total, 1_000), round_size(one.m), round_size(one.n), level)
+    by_chance = ks_threshold(bins.total, one.m, one.n, level)
     if not one.feature.binary:
         return max(by_chance, one.floor)
     towards = one.floor if one.now >= one.before else -one.floor

@@ -7,13 +7,13 @@
     │   ├── SchemaVersionError (RuntimeError)    written by a newer version than this one
     │   ├── StoreUnavailableError (OSError)      cannot be read or written now; later it may
     │   └── UnstorableError (ValueError)         the database refuses this one record or event, and always will
-    ├── IncidentError (ValueError)           a simulated incident that is none
-    ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
     ├── ProfileError (ValueError)            a reference for drift is too small, damaged or of another form
     ├── WindowError (ValueError)             that is no size of a window
     ├── NoAlarmError (LookupError)           no rule has this name, or it is of another kind
     ├── ActionError (ValueError)             nobody can be told of alarms at such an address
     ├── RulesError (ValueError)              a file of rules says what cannot be
+    ├── IncidentError (ValueError)           a simulated incident that is none
+    ├── PoolError (ValueError)               no simulated hearings where they were looked for, or unreadable ones
     └── MissingPackageError (ImportError)    an optional package is needed and not installed
 
 Each also inherits the builtin that callers would expect. A message names the value seen, what was expected, and
@@ -51,14 +51,6 @@ class UnstorableError(StoreError, ValueError):
     """The database refuses this one record or event for what it holds; trying again does not help."""
 
 
-class IncidentError(MonitoringError, ValueError):
-    """An incident to simulate is misspelled, or cannot be."""
-
-
-class PoolError(MonitoringError, ValueError):
-    """There is no pool of hearings to simulate with, or it is of another format."""
-
-
 class ProfileError(MonitoringError, ValueError):
     """A reference for drift is not there, too small, damaged, or of a form that this version does not read."""
 
@@ -77,6 +69,14 @@ class ActionError(MonitoringError, ValueError):
 
 class RulesError(MonitoringError, ValueError):
     """A file of rules cannot be read, or a threshold in it is beyond what makes sense."""
+
+
+class IncidentError(MonitoringError, ValueError):
+    """An incident to simulate is misspelled, or cannot be."""
+
+
+class PoolError(MonitoringError, ValueError):
+    """There is no pool of hearings to simulate with, or it is of another format."""
 
 
 class MissingPackageError(MonitoringError, ImportError):

@@ -12,7 +12,7 @@ store again (`resume`).
 from __future__ import annotations
 
 import threading
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -131,7 +131,7 @@ class Follower:
                 continue  # forgotten
             first, sitting = self._open[query_id]
             asked = self._sittings[sitting]
-            after = asked.index(first) + 1
+            after = _place(first, asked) + 1
             events = sorted(self._events.get(query_id, {}).values(), key=lambda event: event.at)
             yield first, asked[after] if after < len(asked) else None, events
             self._close(query_id)
@@ -143,7 +143,7 @@ class Follower:
         first, sitting = self._open.pop(query_id)
         self._events.pop(query_id, None)
         asked = self._sittings[sitting]
-        asked.remove(first)
+        del asked[_place(first, asked)]
         if not asked:
             del self._sittings[sitting]
         return True
@@ -151,3 +151,11 @@ class Follower:
 
 def _asked_at(record: Record) -> datetime:
     return record.at
+
+
+def _place(record: Record, asked: list[Record]) -> int:
+    """Where it is, among others in order of time; it is there."""
+    place = bisect_left(asked, record.at, key=_asked_at)
+    while asked[place] is not record:
+        place += 1
+    return place

@@ -39,7 +39,7 @@ class FrozenBins:
     def freeze(cls, feature: Feature, values: Values, slots: NDArray[np.int64]) -> FrozenBins:
         """Of the values of a reference, and the slot of each."""
         edges = (0.5,) if feature.binary else fine_edges(values)
-        shown = (0.5,) if feature.binary else feature.edges
+        shown = (0.5,) if feature.binary else tuple(map(float, feature.edges))
         return cls(edges, _table(values, slots, edges), shown, _table(values, slots, shown))
 
     @property
@@ -55,7 +55,7 @@ class FrozenBins:
         reached = np.cumsum(self.total)
         wanted = np.arange(1, COARSE) * (reached[-1] / COARSE)
         cuts = np.abs(reached[None, :] - wanted[:, None]).argmin(axis=1) + 1
-        return tuple(sorted({0, *(int(cut) for cut in cuts if reached[cut - 1] < reached[-1])}))
+        return tuple(sorted({0, *(int(cut) for cut in cuts if cut < len(reached))}))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -32,6 +32,7 @@ TAIL = 9.0  # standard deviations of a binomial that are kept: 1e-19 is left out
 WELL_FILLED = 10.0  # expected count of every bin from which on chi-square is good
 DRAWS = 10_000  # the 95 % quantile within about 1 %
 SEED = 6
+GRID = 1.25  # sizes that thresholds are computed for are its powers
 
 
 def ks_p_value(reference: Counts, current: Counts, distance: float | None = None) -> float:
@@ -49,12 +50,26 @@ def ks_p_value(reference: Counts, current: Counts, distance: float | None = None
     return (_reached(pooled, steps, m, n, seen, True) + _reached(pooled, steps, m, n, seen, False)) / 2
 
 
-@lru_cache(maxsize=4096)
-def ks_threshold(shape: tuple[int, ...], m: int, n: int, level: float) -> float:
-    """The distance that chance reaches with probability ``level``, where bins are filled like ``shape``.
+def ks_threshold(bins: Counts, m: int, n: int, level: float) -> float:
+    """The distance that chance reaches with probability ``level``, where values fall into bins as those counted did.
 
-    Sizes are of the reference and of the current sample. Solved on p = A exp(-2 z^2), z in units of sqrt(1/m + 1/n).
+    ``m`` and ``n`` are sizes of the reference and of the current sample. Like the next, solved for sizes near these
+    (``GRID``) and brought to them by sqrt(1/m + 1/n), so that it is seldom computed: within 1 %, but for a few values.
     """
+    z = _ks_threshold(_shape(bins, 1_000), _on_grid(m), _on_grid(n), level)
+    return min(1.0, z * sqrt(1 / m + 1 / n))
+
+
+def binned_thresholds(bins: Counts, m: int, n: int, level: float) -> tuple[float, float]:
+    """PSI and Jensen-Shannon divergence that chance exceeds with probability ``level``."""
+    shape = _shape(bins, 100 if len(bins) > 2 else 1_000)
+    psi_unit, js_unit = _binned_thresholds(shape, _on_grid(m), _on_grid(n), level)
+    return psi_unit * (1 / m + 1 / n), js_unit * (1 / m + 1 / n)
+
+
+@lru_cache(maxsize=4096)
+def _ks_threshold(shape: tuple[int, ...], m: int, n: int, level: float) -> float:
+    """In units of sqrt(1/m + 1/n): solved on p = A exp(-2 z^2)."""
     pooled = whole_counts(np.asarray(shape, dtype=np.float64), m + n)
     steps = _steps(pooled, m, n)
     unit = sqrt((m + n) / (m * n))
@@ -64,26 +79,31 @@ def ks_threshold(shape: tuple[int, ...], m: int, n: int, level: float) -> float:
         if abs(log(p / level)) < 0.02:
             break
         z = sqrt(max(z * z + log(p / level) / 2, 0.01))
-    return min(z * unit, 1.0)
+    return z
 
 
 @lru_cache(maxsize=4096)
-def binned_thresholds(shape: tuple[int, ...], m: int, n: int, level: float) -> tuple[float, float]:
-    """PSI and Jensen-Shannon divergence that chance exceeds with probability ``level``, bins filled like ``shape``."""
-    filled = [count for count in shape if count]
-    total = sum(filled)
-    if len(filled) < 2:
-        return _drawn(shape, m, n, level)
-    if min(m, n) * min(filled) / total < WELL_FILLED or len(filled) < len(shape):
-        return _drawn(shape, m, n, level)
-    bound = float(chdtri(len(filled) - 1, level)) * (1 / m + 1 / n)
-    return bound, bound / (8 * log(2))
+def _binned_thresholds(shape: tuple[int, ...], m: int, n: int, level: float) -> tuple[float, float]:
+    """In units of 1/m + 1/n."""
+    if min(m, n) * min(shape) / sum(shape) >= WELL_FILLED and len(shape) > 1:
+        bound = float(chdtri(len(shape) - 1, level))
+        return bound, bound / (8 * log(2))
+    rng, unit = np.random.default_rng(SEED), 1 / m + 1 / n
+    shares = (np.asarray(shape, dtype=np.float64) + 0.5) / (sum(shape) + 0.5 * len(shape))
+    reference, current = rng.multinomial(m, shares, DRAWS), rng.multinomial(n, shares, DRAWS)
+    return (
+        float(np.quantile(psi(reference, current), 1 - level)) / unit,
+        float(np.quantile(jensen_shannon(reference, current), 1 - level)) / unit,
+    )
 
 
-def round_size(size: int) -> int:
-    """To two digits and a half (..., 1000, 1050, 1100, ...), at most 2.5 % off: so that thresholds are found again."""
-    step = max(1, 5 * int(10 ** (len(str(size)) - 3)))
-    return max(1, round(size / step) * step)
+def _on_grid(size: int) -> int:
+    return max(1, round(GRID ** round(log(size) / log(GRID))))
+
+
+def _shape(counts: Counts, parts: int) -> tuple[int, ...]:
+    """How bins are filled, in whole parts of so many: bins filled about alike have the same thresholds."""
+    return tuple(np.rint(np.asarray(counts) * (parts / np.sum(counts))).astype(np.int64).tolist())
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -93,21 +113,6 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     for rank, at in zip(range(len(order), 0, -1), order, strict=True):
         least = made[at] = min(least, p_values[at] * len(order) / rank)
     return made
-
-
-def _drawn(shape: tuple[int, ...], m: int, n: int, level: float) -> tuple[float, float]:
-    rng = np.random.default_rng(SEED)
-    shares = (np.asarray(shape, dtype=np.float64) + 0.5) / (sum(shape) + 0.5 * len(shape))
-    reference, current = rng.multinomial(m, shares, DRAWS), rng.multinomial(n, shares, DRAWS)
-    return (
-        float(np.quantile(psi(reference, current), 1 - level)),
-        float(np.quantile(jensen_shannon(reference, current), 1 - level)),
-    )
-
-
-def round_shape(counts: Counts, parts: int) -> tuple[int, ...]:
-    """How bins are filled, in whole parts of so many."""
-    return tuple(np.rint(np.asarray(counts) * (parts / np.sum(counts))).astype(np.int64).tolist())
 
 
 def whole_counts(shape: Numbers, total: int) -> NDArray[np.int64]:
@@ -124,12 +129,15 @@ def _steps(pooled: Counts, m: int, n: int) -> list[tuple[int, Numbers]]:
     """
     share = n / (m + n)
     yes, no = log(share), log(1 - share)
+    factorials = gammaln(np.arange(1.0, pooled.max() + 2))  # their logarithms, from 0! on
     steps = []
     for count in pooled.tolist():
         reach = TAIL * sqrt(count * share * (1 - share)) + TAIL
         low, high = max(0, floor(count * share - reach)), min(count, ceil(count * share + reach))
         k = np.arange(low, high + 1, dtype=np.float64)
-        ways = gammaln(count + 1) - gammaln(k + 1) - gammaln(count - k + 1)
+        ways = (
+            factorials[count] - factorials[low : high + 1] - factorials[count - high : count - low + 1][::-1]
+        )
         steps.append((low, np.exp(ways + k * yes + (count - k) * no)))
     return steps
 

@@ -45,10 +45,8 @@ SAME_SOUND, LIKE_SOUND, OTHER_SOUND = 0.22, 0.34, 0.6
 DISTANCE = 0.4
 WORDS_DISTANCE = 0.6
 UNSURE, UNSURE_BEFORE_TYPING = 0.2, 0.3
-REPEAT_SOUND, REPEAT_DISTANCE = (
-    0.42,
-    0.1,
-)  # nearer than this, the same was said again; farther, it was put otherwise
+# Nearer than this, of clips or else of texts, the same was said again; farther, it was put otherwise.
+REPEAT_SOUND, REPEAT_DISTANCE = 0.42, 0.1
 
 SHADOW = "shadow"  # an arm whose answers nobody saw
 
@@ -102,7 +100,7 @@ class Followed:
 def follow(records: Sequence[Record], events: Sequence[Event], distance: Distance) -> tuple[Followed, ...]:
     """What became of each answered query of one session, in order of time.
 
-    Late events change it: call this when a session is ``settled``.
+    Late events change it: call this when all is in. `follower` does the same live.
     """
     asked = sorted((record for record in records if was_answered(record)), key=lambda record: record.at)
     happened = sorted(events, key=lambda event: event.at)
@@ -110,11 +108,6 @@ def follow(records: Sequence[Record], events: Sequence[Event], distance: Distanc
         follow_one(first, asked[place + 1] if place + 1 < len(asked) else None, happened, distance)
         for place, first in enumerate(asked)
     )
-
-
-def settled(records: Sequence[Record], now: datetime, watermark: timedelta) -> bool:
-    """Whether nothing more can change what became of a session: its last window is over, and late events are in."""
-    return all(now >= shown_at(record) + timedelta(seconds=TOLD_S) + watermark for record in records)
 
 
 def was_answered(record: Record) -> bool:

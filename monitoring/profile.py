@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -25,9 +26,9 @@ FORM = 1  # of the JSON
 LEAST = 100  # sittings with a value, or a feature cannot be a reference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Profile:
-    """A reference by name, frozen ``at`` a time from the records of ``since`` to ``until``."""
+    """A reference by name, frozen ``at`` a time from the records of ``[since, until)``."""
 
     name: str
     at: datetime
@@ -57,10 +58,10 @@ class Profile:
                 f"a reference needs {LEAST} sittings with a clip, better 5,000 of a whole week; these are "
                 f"{sample.sittings} sittings in {sample.records} records: take a longer stretch of time"
             )
-        stretch = (sample.since, sample.until)
-        return cls(name, at, *stretch, sample.records, sample.sittings, sample.models, features)
+        after = sample.until + timedelta(microseconds=1)
+        return cls(name, at, sample.since, after, sample.records, sample.sittings, sample.models, features)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all but name and time of freezing: the same records give the same."""
         body = {key: value for key, value in self.as_dict().items() if key not in ("name", "at_us")}

@@ -79,13 +79,25 @@ def judge(rule: Ratio, baseline: Baseline | None, minutes: Series, hours: Series
             f"{most.events} events in {span(most.window_s)}, and it takes {rule.least_events} to judge",
             events=most.events,
         )
-    worst = max(able, key=lambda one: one.by)
+    going_on = [_going_on(one, able[place - 1] if place else None) for place, one in enumerate(able)]
+    worst = max(range(len(able)), key=going_on.__getitem__)
     return Judgement(
-        hot=any(one.share >= one.edge for one in able),
-        cool=all(one.by < COOL for one in able),
-        reason=_words(rule, worst),
-        numbers=_numbers(rule, worst),
+        hot=going_on[worst] >= 1.0,
+        cool=going_on[worst] < COOL,
+        reason=_words(rule, able[worst]),
+        numbers=_numbers(rule, able[worst]),
     )
+
+
+def _going_on(one: Seen, shorter: Seen | None) -> float:
+    """How far a window is out, unless the next shorter one is back within half of that: then it is over.
+
+    So an alarm of a week's window ends a day after its cause, as with the two windows of a burn rate.
+    """
+    if shorter is None:
+        return one.by
+    still = (shorter.share - (shorter.usual or 0.0)) / max(1e-9, one.edge - (one.usual or 0.0))
+    return min(one.by, still / COOL)
 
 
 def edge(rule: Ratio, window_s: int, usual: float, spread: float, events: int) -> float:

@@ -67,9 +67,9 @@ def last(records: Iterable[Record], size: Size, until: datetime, number: int) ->
     if size.span is not None:
         windows: list[list[Record]] = [[] for _ in range(number)]
         for record in records:
-            back = (until - record.at) / size.span
+            back = -((record.at - until) // size.span)  # 1 is the newest
             if 0 < back <= number:
-                window = windows[number - 1 - int(min(back, number - 1e-9) // 1)]
+                window = windows[number - back]
                 window.append(record)
                 if len(window) > size.count:
                     window.pop(0)

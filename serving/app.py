@@ -19,6 +19,7 @@ from serving import (
     health,
     middleware,
     models,
+    monitor,
     pages,
     startup,
     stream,
@@ -52,6 +53,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
     for module in (health, models, transcriptions, voice_search, events, stream, docs, pages):
         app.include_router(module.router)
+    monitor.install(app)
     documented.install(app)
     metrics = exposition.install(app)
     middleware.install(app, access, metrics, settings.allowed_origins)

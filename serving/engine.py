@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from asr import bundle
+from asr import model_name
 from asr.assemble import Assembler
 from asr.bundle import BundleInfo
 from asr.decode import Hypothesis
@@ -40,8 +40,10 @@ class Engine:
         assemble: Assembler,
         workers: list[WorkerProcess],
         scheduler: Scheduler,
+        drafts: bool = True,
     ) -> None:
         self.info = info
+        self.drafts = drafts
         self.assemble = assemble
         self.frontend = Frontend(info.frontend)  # of streams: they find speech in the front process
         self.scheduler = scheduler
@@ -56,7 +58,7 @@ class Engine:
 
         Raises BundleError, DeviceError, CatalogError as `Transcriber.load` does, and WorkerError.
         """
-        info = bundle.read(bundle.find(spec.model))
+        info = model_name.describe(spec.model)
         processes = [WorkerProcess(spec) for _ in range(workers)]
         try:
             ready = await asyncio.gather(*(process.start() for process in processes))
@@ -66,7 +68,7 @@ class Engine:
         timings = [timing for worker in ready for timing in worker.timings]
         scheduler = Scheduler(processes, CostModel(timings), Grouping.measured(timings), budget_s, gauges)
         scheduler.start()
-        return cls(info, Assembler(info, ready[0].calibration), processes, scheduler)
+        return cls(info, Assembler(info, ready[0].calibration), processes, scheduler, ready[0].drafts)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -106,7 +108,9 @@ class LiveRecogniser:
         return self._submit(segment, hotwords, Urgency.FINAL)
 
     def draft(self, segment: Segment, hotwords: Hotwords | None = None) -> list[Hypothesis] | None:
-        """Readings of an open utterance, or None where no worker is free to begin at once."""
+        """Readings of an open utterance, or None where no worker is free to begin at once, or the model is slow."""
+        if not self._engine.drafts:
+            return None
         try:
             return self._submit(segment, hotwords, Urgency.DRAFT)
         except OverloadedError:

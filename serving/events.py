@@ -26,6 +26,7 @@ AHEAD = timedelta(minutes=5)  # how far a client's clock may be ahead of ours
 # wrong clock, and would change days that reports have counted and retention has purged.
 BEHIND = timedelta(days=1)
 RETRY_S = 2.0
+WRITTEN_S = 0.5  # from an answer to its record in the store, with a margin: writers gather for 20 ms
 
 
 class Happened(BaseModel):
@@ -101,6 +102,9 @@ async def _session(services: Services, query_id: str, principal: Principal) -> s
         return query.session
     try:
         owner = await asyncio.to_thread(services.store.owner_of, query_id)
+        if owner is None and services.settings.engine == "ray":  # another replica may be about to write it
+            await asyncio.sleep(WRITTEN_S)
+            owner = await asyncio.to_thread(services.store.owner_of, query_id)
     except StoreUnavailableError as error:
         raise OverloadedError("The event store cannot be asked; send the event again.", RETRY_S) from error
     if owner is None or owner.key_id != principal.key_id:

@@ -112,3 +112,4 @@ class Ready:
 
     calibration: Calibration  # of the decoder that could be loaded
     timings: tuple[Timing, ...]
+    drafts: bool = True  # whether the model is quick enough for partial texts

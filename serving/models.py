@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from asr import bundle
+from asr import model_name
 from serving.auth import require
 from serving.documented import refusals
 from serving.keys import Scope
@@ -59,6 +59,5 @@ async def model(model: str, services: Shared) -> Model:
 
 def _model(name: str, services: Services) -> Model:
     info = services.engine.info
-    manifest = bundle.find(services.settings.model) / bundle.MANIFEST
-    created = int(manifest.stat().st_mtime)
+    created = int(model_name.files(services.settings.model)[0].stat().st_mtime)
     return Model(id=name, created=created, identity=info.identity, language=info.language)

@@ -1,4 +1,5 @@
-"""The page at ``/``: the files of ``serving/web``, as they lie there; no build step and nothing from elsewhere.
+"""The page at ``/``, and the files of every page: ``serving/web`` as it lies there; no build step, nothing from
+elsewhere.
 
 They are read once, when the first is asked for. A request's path is only looked up among their names: no path of a
 request is ever opened.
@@ -7,10 +8,11 @@ request is ever opened.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from types import MappingProxyType
 
 from fastapi import APIRouter
@@ -23,7 +25,13 @@ router = APIRouter(include_in_schema=False)
 
 FRONT = "index.html"
 MEDIA_TYPES = MappingProxyType(
-    {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+    {
+        ".html": "text/html",
+        ".css": "text/css",
+        ".js": "text/javascript",
+        ".svg": "image/svg+xml",
+        ".txt": "text/plain",  # licences of what is vendored
+    }
 )
 # Names do not change with contents, so a browser asks each time, and is mostly told that it has the file already.
 CACHE_CONTROL = "no-cache"
@@ -50,9 +58,17 @@ class WebFile:
 
 @cache
 def files() -> Mapping[str, WebFile]:
-    """Every file of the page, by name."""
-    folder = resources.files("serving") / "web"
-    return MappingProxyType({path.name: _read(path.name, path.read_bytes()) for path in folder.iterdir()})
+    """Every file of the pages, by its name below the folder: ``main.js``, ``monitor/main.js``."""
+    return MappingProxyType(dict(_below(resources.files("serving") / "web", "")))
+
+
+def _below(folder: Traversable, prefix: str) -> Iterator[tuple[str, WebFile]]:
+    for path in folder.iterdir():
+        name = prefix + path.name
+        if path.is_dir():
+            yield from _below(path, f"{name}/")
+        else:
+            yield name, _read(name, path.read_bytes())
 
 
 def _read(name: str, content: bytes) -> WebFile:
@@ -67,7 +83,7 @@ async def front(request: Request) -> Response:
     return files()[FRONT].response(request)
 
 
-@router.api_route("/static/{name}", methods=["GET", "HEAD"])
+@router.api_route("/static/{name:path}", methods=["GET", "HEAD"])
 async def static(request: Request, name: str) -> Response:
     """What the page is made of. Raises NotFoundError."""
     if name not in files():

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from asr.hotwords import Hotwords
-from asr.transcribe import CACHED_LISTS
+from asr.reader import CACHED_LISTS
 from serving.cost import CostModel, Grouping
 from serving.errors import OverloadedError, WorkerError
 from serving.jobs import Crash, Heard, Job, Result, Urgency

@@ -18,7 +18,7 @@ from typing import Any
 
 from rapidfuzz import fuzz
 
-from asr import bundle
+from asr import bundle, onnx_asr_files
 from asr.errors import OptionError
 from asr.phonetic import Phones, Pronounce, phones_of
 from asr.pronounce import pronouncer
@@ -180,6 +180,19 @@ _UNLIKE = Likeness(0.0, 0.0)
 def _share(alike: Likeness, least: float) -> float:
     """The share of a name that was heard, where likeness up to ``least`` is chance."""
     return max(0.0, (alike.inside - least) / (1.0 - least))
+
+
+def require_phones(model: str | Path) -> None:
+    """Raise OptionError for a model that has none: by what it hears nothing could be found that sounds alike."""
+    if onnx_asr_files.is_named(model):
+        raise OptionError(
+            f"{model} has a search of its own, which no catalogue can guide, and no phones to find items by: it can "
+            "transcribe, and be served with --no-catalog"
+        )
+    if bundle.read(bundle.find(model)).decoder.separator is not None:
+        raise OptionError(
+            f"{model} spells, and has no phones to find items by: it can transcribe, and be served with --no-catalog"
+        )
 
 
 def _shipped() -> Pronounce:

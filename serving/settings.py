@@ -6,6 +6,7 @@ Every limit that keeps one client from spending what others need stands here, wi
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,30 @@ def _listed(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """How many of a server there are: at least, and at most when many ask."""
+
+    least: int
+    most: int
+
+    @classmethod
+    def parse(cls, text: object) -> Replicas:
+        """``2``, or ``1:4``. Raises ValueError."""
+        if isinstance(text, cls):
+            return text
+        least, colon, most = str(text).partition(":")
+        if not (least.isdecimal() and (most.isdecimal() if colon else True)):
+            raise ValueError("expected MIN or MIN:MAX, such as 2 or 1:4")
+        found = cls(int(least), int(most if colon else least))
+        if not 1 <= found.least <= found.most <= 1_000:
+            raise ValueError("expected 1 <= MIN <= MAX <= 1000")
+        return found
+
+    def __str__(self) -> str:
+        return str(self.least) if self.least == self.most else f"{self.least}:{self.most}"
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]  # in the environment: a,b,c
 
 
@@ -39,6 +64,10 @@ class Settings(BaseSettings):
     wyoming_port: int | None = Field(None, ge=0, le=65_535)
     insecure: bool = False  # answer on other addresses than loopback without keys
     keys: Path | None = None  # database of API keys; absent: loopback only, no keys
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None  # HOST:PORT or auto; None: a cluster of this machine alone
+    replicas: Annotated[Replicas, BeforeValidator(Replicas.parse), NoDecode] = Replicas(1, 1)  # on Ray
+
     allowed_origins: Names = ()  # web pages of others that may call (CORS)
 
     model: str = DEFAULT_MODEL

@@ -21,7 +21,7 @@ from serving.queries import Queries
 from serving.rates import RateLimit, RateLimiter
 from serving.repeats import Repeats, expiring
 from serving.sandbox import Sandbox
-from serving.search import SearchIndex
+from serving.search import SearchIndex, require_phones
 from serving.services import Services
 from serving.settings import Settings
 from serving.streams import Streams
@@ -87,6 +87,7 @@ def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
 def _decoder_catalog(settings: Settings) -> Path | None:
     if not settings.catalogs:
         return None
+    require_phones(settings.model)
     cache = None if settings.state_folder is None else settings.state_folder / CATALOGS
     sources = [catalogs.find(name) for name in settings.catalogs]
     return decoder_catalogs.prepare(sources, settings.model, cache, settings.catalog_weight)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from asr import bundle
+from asr import bundle, onnx_asr_files
 from asr.phonetic import phonetic_distance
 from asr.pronounce import Pronounce, pronouncer
 from monitoring import rules
@@ -79,7 +79,8 @@ def distance_of(model: str, pronounce: Pronounce | None = None) -> Distance:
     def distance(a: str, b: str) -> float:
         nonlocal pronounce
         if pronounce is None:
-            folder = bundle.find(model)
+            # Models of others bring no pronunciations.
+            folder = bundle.find(bundle.DEFAULT_MODEL if onnx_asr_files.is_named(model) else model)
             pronounce = pronouncer(folder, bundle.read(folder))
         return phonetic_distance(normalise(a), normalise(b), pronounce)
 

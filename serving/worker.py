@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from asr.bundle import Bundle, LogProbs
+from asr.bundle import LogProbs
 from asr.errors import AsrError
 from asr.frontend import Prepared, Segment
 from asr.stages import Stages
@@ -38,7 +38,7 @@ def main(connection: Connection, spec: WorkerSpec) -> None:
         logs.configure(level=spec.log_level, form=spec.log_format)
     try:
         ears = Ears(spec)
-        connection.send(Ready(ears.plain.assemble.calibration, ears.measure()))
+        connection.send(Ready(ears.plain.assemble.calibration, ears.measure(), ears.plain.reader.drafts))
     except AsrError as error:
         connection.send(error)
         return
@@ -54,12 +54,12 @@ class Ears:
     """The model with both of its decoders: the general one, and the one that expects the catalogue."""
 
     def __init__(self, spec: WorkerSpec) -> None:
-        bundle = Bundle.load(spec.model, device=spec.device)
-        self.plain = Transcriber.of(bundle)
+        self.plain = Transcriber.load(spec.model, device=spec.device)
         self._biased = (
-            self.plain if spec.catalog is None else Transcriber.of(bundle, catalog=Path(spec.catalog))
+            self.plain
+            if spec.catalog is None
+            else Transcriber.of(self.plain.bundle, catalog=Path(spec.catalog))
         )
-        self._bundle = bundle
         self._with_rules = lru_cache(16)(self._listening)
 
     def hear(self, jobs: Sequence[Job]) -> list[Result]:
@@ -72,11 +72,9 @@ class Ears:
         """Warm the network up and see what it costs, alone and in company, on made sounds."""
         rng = np.random.default_rng(0)
         sounds = [rng.normal(0.0, 0.05, int(s * SAMPLE_RATE_HZ)).astype(np.float32) for s in WARM_UP_S]
-        self._bundle.log_probs(sounds[:1])  # the first call also plans memory
+        self.plain.reader.read(sounds[0])  # the first call also plans memory
         groups = [[sound] for sound in sounds]
-        if (
-            self._bundle.precision != "int8"
-        ):  # whose activations are scaled over the group: company changes results
+        if self.plain.reader.groups:
             groups.append([sounds[-1]] * GROUP)
         return tuple(self._timed(group) for group in groups)
 
@@ -85,8 +83,11 @@ class Ears:
         took_s = []
         for _ in range(3):
             started = time.perf_counter()
-            for log_probs in self._bundle.log_probs(group):
-                self.plain.search(log_probs)
+            if len(group) == 1:
+                self.plain.reader.read(group[0])
+            else:
+                for log_probs in self.plain.bundle.log_probs(group):
+                    self.plain.search(log_probs)
             took_s.append(time.perf_counter() - started)
         return Timing(len(group), sum(map(len, group)) / SAMPLE_RATE_HZ, min(took_s))
 
@@ -105,7 +106,7 @@ class Ears:
         started = time.perf_counter()
         try:
             log_probs = iter(
-                self._bundle.log_probs([segment.samples for one in ready for segment in one.segments])
+                self.plain.bundle.log_probs([segment.samples for one in ready for segment in one.segments])
             )
         except Exception:  # whosever fault it is, alone it is nobody else's
             return [_attempt(partial(self._hear, job)) for job in jobs]

@@ -133,7 +133,7 @@ def test_an_incident_never_becomes_usual() -> None:
     states = [entry for entry in entries if entry.kind in (Kind.FIRED, Kind.CLEARED)]
     assert [entry.kind for entry in states] == [Kind.FIRED, Kind.CLEARED]
     assert begins < states[0].at <= begins + 3 * HOUR
-    assert ends < states[1].at <= ends + 8 * DAY, "the windows have to pass"
+    assert ends < states[1].at <= ends + 2 * DAY, "the windows have to pass"
     moved = [at for at in levels if states[0].at < at < states[1].at]
     assert moved == [], "frozen while it fires"
     before, after = (levels[at] for at in (max(at for at in levels if at < begins), max(levels)))

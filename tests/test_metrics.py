@@ -16,6 +16,7 @@ from asr.transcript import ClipStats, NullReason
 from monitoring import metrics as metrics_module
 from monitoring.metric_catalog import CATALOG, SERVED, Kind
 from monitoring.metrics import Metrics
+from monitoring.outcomes import Again, Followed
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -167,6 +168,28 @@ def test_what_people_do_is_charged_to_what_served_them(metrics: Metrics, registr
     assert value(registry, "clicks_total", **big) == 1
     assert value(registry, "redo_total", **big, kind="rephrase") == 1
     assert value(registry, "clicks_total", **NOBODY) == 1
+
+
+def test_what_was_inferred_is_counted_and_what_was_told_is_not_counted_twice(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    """A switch that the client tells of is counted when it tells, and not again when its query settles."""
+    metrics.observe(RECORD)
+    followed = Followed("query", RECORD.model, RECORD.arm, null=False)
+    metrics.followed(RECORD, followed)
+    for kind in (Again.REPEAT, Again.REPHRASE, Again.TYPED):
+        metrics.followed(RECORD, replace(followed, again=kind))
+        metrics.followed(RECORD, replace(followed, again=kind, told=True))
+    metrics.observe(replace(EVENT, type=EventType.REDO))
+    metrics.followed(RECORD, replace(followed, again=Again.EXPLICIT, told=True))
+    redo = {
+        kind: value(registry, "redo_total", **BY, kind=kind) for kind in ("repeat", "rephrase", "explicit")
+    }
+    assert redo == {"repeat": 1, "rephrase": 1, "explicit": 1}
+    assert value(registry, "typing_switch_total", **BY) == 1
+    forgotten = replace(RECORD, query_id="long ago")
+    metrics.followed(forgotten, replace(followed, query_id="long ago", again=Again.TYPED))
+    assert value(registry, "typing_switch_total", **BY) == 2
 
 
 def test_queries_are_forgotten_in_order(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from script_module import load_script
 
 from asr.transcript import NullReason
-from monitoring.outcomes import Again, Click, follow, settled
+from monitoring.outcomes import Again, Click, follow
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,8 +25,9 @@ FIRST = Record(
     query_id="q1",
     session="s",
     text="red jacket",
+    results=("item",),
 )
-FLOOR = 0.8
+BAR = 0.9
 SHOWN = AT + timedelta(seconds=1)
 
 
@@ -95,8 +96,80 @@ def test_a_typed_query_is_a_switch_and_a_label() -> None:
 
 
 @pytest.mark.parametrize(
+    ("repeats", "seconds", "again"),
+    [
+        (0.22, 30, Again.REPEAT),
+        (0.22, 31, None),
+        (0.23, 5, None),
+        (0.43, 5, None),
+        (None, 5, None),
+    ],
+)
+def test_what_sounds_the_same_was_said_again(
+    repeats: float | None, seconds: float, again: Again | None
+) -> None:
+    """Whatever was heard, and however sure of it."""
+    asked = replace(FIRST, confidence=0.9)
+    second = replace(after(seconds, "coffee grinder"), confidence=0.9, repeats=repeats)
+    one, _ = follow([asked, second], [], letters)
+    assert one.again is again
+
+
+@pytest.mark.parametrize(("sure", "again"), [(0.21, None), (0.2, Again.REPEAT)])
+def test_what_sounds_nearly_the_same_was_said_again_unless_other_words_were_heard(
+    sure: float, again: Again | None
+) -> None:
+    """Both times surely: "red jacket" sounds nearly like "blue jacket". Words that agree may be as sure as they are."""
+    second = replace(after(5, "big jacket"), confidence=sure, repeats=0.34)
+    one, _ = follow([replace(FIRST, confidence=0.9), second], [], letters)
+    assert one.again is again
+    same, _ = follow([replace(FIRST, confidence=0.9), replace(second, text="red jacket")], [], letters)
+    assert same.again is Again.REPEAT
+
+
+def test_what_sounds_unlike_was_not_said_again() -> None:
+    """Not by words that look alike, nor in haste, nor after a click; after nothing heard only with time between."""
+    unlike = replace(after(5, "bed jacket"), repeats=0.61)
+    one, _ = follow([replace(FIRST, confidence=0.0), unlike], [event(EventType.CLICK, 2)], letters)
+    assert one.again is None
+    null = replace(FIRST, text="", null_reason=NullReason.LOW_CONFIDENCE, outcome=Outcome.NULL)
+    for seconds, again in ((15, Again.REPHRASE), (16, None)):
+        one, _ = follow([null, replace(unlike, at=SHOWN + timedelta(seconds=seconds))], [], letters)
+        assert one.again is again
+
+
+def test_how_it_sounds_says_in_which_way() -> None:
+    """The same misheard twice is a repetition; the texts decide only where sounds cannot."""
+    misheard = after(5, "rent a packet")
+    for repeats, again in ((0.42, Again.REPEAT), (0.43, Again.REPHRASE), (None, Again.REPHRASE)):
+        asked = [replace(FIRST, confidence=0.1), replace(misheard, repeats=repeats)]
+        assert follow(asked, [], letters)[0].again is again
+
+
+def test_a_search_that_found_nothing_failed() -> None:
+    """As if nothing had been heard. Where nothing was searched for, no results mean nothing."""
+    tea = after(30, "tea")
+    one, _ = follow([replace(FIRST, results=()), tea], [], letters)
+    assert one.again is Again.REPHRASE
+    stream = replace(FIRST, transport=Transport.STREAM, results=())
+    assert follow([stream, tea], [], letters)[0].again is None
+    searched = replace(stream, stages_s={"search": 0.001})
+    assert follow([searched, tea], [], letters)[0].again is Again.REPHRASE
+
+
+def test_a_result_that_was_left_at_once_was_not_the_answer() -> None:
+    """A short visit before the next query, if that does not sound unlike; before typing, only in haste."""
+    click = event(EventType.CLICK, 8, item_id="item")
+    one, _ = follow([FIRST, after(17, "tea")], [click], letters)
+    assert one.again is Again.REPHRASE
+    for seconds, again in ((15, Again.TYPED), (16, None)):
+        one, _ = follow([FIRST, after(seconds, "tea", Transport.TEXT)], [click], letters)
+        assert one.again is again
+
+
+@pytest.mark.parametrize(
     ("confidence", "seconds", "again"),
-    [(0.3, 12, Again.REPHRASE), (0.31, 12, None), (0.3, 12.5, None), (None, 1, None)],
+    [(0.2, 15, Again.REPHRASE), (0.21, 15, None), (0.2, 15.5, None), (None, 1, None)],
 )
 def test_what_was_hardly_heard_and_is_followed_in_haste(
     confidence: float | None, seconds: float, again: Again | None
@@ -106,11 +179,25 @@ def test_what_was_hardly_heard_and_is_followed_in_haste(
     assert one.again is again
 
 
-def test_who_types_at_once_was_not_understood() -> None:
-    """Whatever the words; after a while the keyboard is just a keyboard."""
-    for seconds, again in ((12, Again.TYPED), (13, None)):
-        one, _ = follow([FIRST, after(seconds, "tea", Transport.TEXT)], [], letters)
-        assert one.again is again
+@pytest.mark.parametrize(
+    ("changes", "seconds", "again"),
+    [
+        ({"confidence": 0.3}, 15, Again.TYPED),
+        ({"confidence": 0.31}, 15, None),
+        ({"confidence": 0.3}, 16, None),
+        ({"repeats": 0.34}, 15, Again.TYPED),  # it had been said before
+        ({"repeats": 0.35}, 15, None),
+        ({"results": ()}, 30, Again.TYPED),
+        ({}, 1, None),
+    ],
+)
+def test_who_types_at_once_was_not_understood(
+    changes: dict[str, object], seconds: float, again: Again | None
+) -> None:
+    """Whatever the words, where there was reason to doubt; else the keyboard is just a keyboard."""
+    first = replace(FIRST, **changes)  # type: ignore[arg-type]  # a test's own names
+    one, _ = follow([first, after(seconds, "tea", Transport.TEXT)], [], letters)
+    assert one.again is again
 
 
 def test_a_click_that_dwelt_was_the_answer() -> None:
@@ -136,11 +223,20 @@ def test_what_the_client_says_needs_no_inference() -> None:
     """Within two minutes: asked again, or typed, whatever the words; later it is about something else."""
     far = after(100, "coffee grinder")
     (redo, _) = follow([FIRST, far], [event(EventType.REDO, 99)], letters)
-    assert (redo.again, redo.again_as) == (Again.EXPLICIT, "q2")
+    assert (redo.again, redo.again_as, redo.told) == (Again.EXPLICIT, "q2", True)
     (typed, _) = follow([FIRST, far], [event(EventType.TYPED, 99, text="red jackets")], letters)
-    assert (typed.again, typed.typed) == (Again.TYPED, "red jackets")
+    assert (typed.again, typed.typed, typed.told) == (Again.TYPED, "red jackets", True)
     (late,) = follow([FIRST], [event(EventType.REDO, 121)], letters)
-    assert late.again is None
+    assert (late.again, late.told) == (None, False)
+    (inferred, _) = follow([FIRST, after(5, "red jacket")], [], letters)
+    assert (inferred.again, inferred.told) == (Again.REPEAT, False)
+
+
+def test_answers_that_nobody_saw_are_not_followed() -> None:
+    """A shadow's: who asked saw the other answer, and it is followed by the next question."""
+    shadow = replace(FIRST, request_id="r3", query_id="q3", arm="shadow", at=AT + timedelta(milliseconds=1))
+    one, two = follow([FIRST, shadow, after(5, "red jacket")], [], letters)
+    assert (one.query_id, one.again_as, two.query_id) == ("q1", "q2", "q2")
 
 
 def test_it_is_charged_to_what_answered_first() -> None:
@@ -158,14 +254,6 @@ def test_a_failed_request_is_no_query() -> None:
     assert (one.again, one.again_as) == (Again.REPEAT, "q2")
 
 
-def test_a_session_settles_when_its_window_and_late_events_are_in() -> None:
-    """Two minutes after the last results, and the watermark for what comes late."""
-    records, watermark = [FIRST, after(60, "tea")], timedelta(seconds=30)
-    done = SHOWN + timedelta(seconds=60 + 1 + 120 + 30)
-    assert not settled(records, done - timedelta(microseconds=1), watermark)
-    assert settled(records, done, watermark)
-
-
 def test_the_weak_label_is_in_no_repr() -> None:
     """It is what a person typed: it must not get into a log."""
     one, _ = follow([FIRST, after(5, "red jackal", Transport.TEXT)], [], letters)
@@ -176,23 +264,20 @@ def test_the_weak_label_is_in_no_repr() -> None:
 def test_labelled_sessions_are_judged_as_measured(
     script: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Real recognition errors, simulated people, wishes that no threshold was set on: not below what is published.
-
-    The bar of 0.9 is not reached (see the script); what would be a step back fails here.
-    """
-    sessions = list(script.simulate(script.read_wishes(script.HEARD)[1::2], 2000, seed=0))
+    """Real recognition errors and sounds, simulated people, wishes that no threshold was set on: nine in ten."""
+    sessions = list(script.simulate(script.read_wishes(script.HEARD, tuning=False), 5000, seed=0))
     scores = script.judge(sessions, script.load_distance())
     for name in ("redo", "typing switch"):
         with capsys.disabled():
             print(f"\n{name}: precision {scores[name].precision:.3f}, recall {scores[name].recall:.3f}")
-        assert scores[name].meant > 50
-        assert scores[name].precision >= FLOOR
-        assert scores[name].recall >= FLOOR
+        assert scores[name].meant > 200
+        assert scores[name].precision >= BAR
+        assert scores[name].recall >= BAR
 
 
 def test_the_same_seed_makes_the_same_sessions(script: ModuleType) -> None:
     """Labels are worth nothing if they cannot be made again."""
-    wishes = script.read_wishes(script.HEARD)
+    wishes = script.read_wishes(script.HEARD, tuning=True)
     first, again, other = (list(script.simulate(wishes, 20, seed)) for seed in (1, 1, 2))
     assert first == again
     assert first != other

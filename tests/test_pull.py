@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from asr import bundle
+from asr import bundle, model_index
 from asr.bundle import DecoderSettings
 from asr.cli import main
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
-from asr.errors import BundleDigestError, BundleError, OptionError
+from asr.errors import BundleDigestError, BundleError, DownloadError, OptionError
 from asr.frontend import FrontendOptions
 from asr.pull import PullOptions, pull
 
@@ -71,7 +71,7 @@ def address(archive: Path) -> Iterator[str]:
             """Nothing on stderr."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=archive.parent))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/tiny.zip"
     server.shutdown()
@@ -107,7 +107,7 @@ def test_an_archive_comes_over_http(address: str, archive: Path, home: Path) -> 
     seen: list[tuple[int, int | None]] = []
     pull(address, home, PullOptions(sha256=digest.upper()), lambda done, total: seen.append((done, total)))
     assert contents(home) == ["tiny"]
-    assert seen == [(archive.stat().st_size, archive.stat().st_size)]
+    assert seen[-1] == (archive.stat().st_size, archive.stat().st_size)
 
 
 def test_a_wrong_digest_is_refused(archive: Path, home: Path) -> None:
@@ -132,7 +132,7 @@ def test_other_addresses_are_refused(source: str, home: Path) -> None:
 
 def test_what_the_server_refuses_is_told(address: str, home: Path) -> None:
     """A wrong address names itself and the server's answer."""
-    with pytest.raises(BundleError, match=r"no\.zip could not be fetched: HTTP Error 404"):
+    with pytest.raises(DownloadError, match=r"no\.zip could not be fetched: HTTP Error 404"):
         pull(address.replace("tiny", "no"), home, PullOptions(sha256="0"))
 
 
@@ -198,6 +198,97 @@ def test_models_on_the_command_line(archive: Path, home: Path, capsys: pytest.Ca
     assert lines[-1].split() == ["set=quiet", "12.5", "%"]
     assert main(["models", "info", "tiny", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "tiny"
+
+
+def indexed(tmp_path: Path, archive: Path, **changes: object) -> Path:
+    """An index that has ``tiny``, beside the archive."""
+    values = {
+        "url": archive.name,
+        "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+        "size": archive.stat().st_size,
+        "licence": "Apache-2.0",
+        "languages": ["en", "de"],
+    } | changes
+    index = tmp_path / "models.toml"
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
+    index.write_text("\n".join(["[models.small]", *lines]), encoding="utf-8")
+    return index
+
+
+def test_a_name_is_looked_up_in_the_index(
+    tmp_path: Path, archive: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The archive lies where the index says, and is installed under the name that was asked for."""
+    index = indexed(tmp_path, archive)
+    assert main(["models", "list", "--available", "--index", str(index)]) == 0
+    assert capsys.readouterr().out.split() == ["small", "0.0", "MB", "en,de", "Apache-2.0"]
+    assert main(["models", "pull", "small", "--index", str(index)]) == 0
+    assert contents(home) == ["small"]
+    assert main(["models", "pull", "large", "--index", str(index)]) == 2
+    assert "'large' is no file, and no model in" in capsys.readouterr().err
+
+
+def test_the_index_is_found_by_the_environment_or_beside_the_models(
+    tmp_path: Path,
+    archive: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without either, the message says what to do."""
+    assert main(["models", "pull", "small"]) == 2
+    assert "set VOICESEARCH_MODEL_INDEX or write" in capsys.readouterr().err
+    monkeypatch.setenv("VOICESEARCH_MODEL_INDEX", str(indexed(tmp_path, archive)))
+    assert main(["models", "pull", "small"]) == 0
+    monkeypatch.delenv("VOICESEARCH_MODEL_INDEX")
+    indexed(home, archive, url=str(archive))
+    assert main(["models", "list", "--available", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out[out.index("[") :])[0]["name"] == "small"
+
+
+def test_an_index_over_http_leads_to_the_archive_beside_it(
+    tmp_path: Path, address: str, archive: Path, home: Path
+) -> None:
+    """Relative addresses are as seen from the index; the digest in it makes plain http good enough."""
+    indexed(tmp_path, archive)
+    place = address.replace("tiny.zip", "models.toml")
+    assert main(["models", "pull", "small", "--index", place]) == 0
+    assert contents(home) == ["small"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sha256": None}, "lacks 'sha256'"),
+        ({"sha256": "12"}, "64 hexadecimal digits"),
+        ({"url": 3}, "url must be text"),
+        ({"size": "big"}, "expected a number of bytes"),
+        ({"languages": "en"}, "expected a list of codes"),
+    ],
+)
+def test_a_senseless_index_is_refused(
+    tmp_path: Path, archive: Path, changes: dict[str, object], message: str
+) -> None:
+    """With its place and what is wrong with it."""
+    with pytest.raises(OptionError, match=message):
+        model_index.read(str(indexed(tmp_path, archive, **changes)))
+
+
+def test_an_index_over_plain_http_from_elsewhere_is_refused() -> None:
+    """Whoever is on the way could put in digests of models of their own."""
+    with pytest.raises(OptionError, match="only https can be trusted"):
+        model_index.read("http://models.example/models.toml")
+
+
+def test_an_archive_of_another_size_than_the_index_says_is_refused(
+    tmp_path: Path, address: str, archive: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before any of it comes; nothing is kept."""
+    index = indexed(tmp_path, archive, url=address, size=17)
+    assert main(["models", "pull", "small", "--index", str(index)]) == 2
+    assert f"has {archive.stat().st_size} bytes; 17 were expected" in capsys.readouterr().err
+    assert contents(home) == []
 
 
 def test_models_that_are_damaged_or_absent_are_named(

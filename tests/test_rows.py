@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from asr.rows import LogProbs, condense
+from asr.rows import LogProbs, condense, mean_entropy
 
 
 def frames(*rows: tuple[int, float]) -> LogProbs:
@@ -55,3 +57,12 @@ def test_values_go_back_to_their_runs() -> None:
     """One for each row becomes one for each run, in order."""
     rows = condense(frames((0, 0.99), (1, 0.9), (0, 0.99), (2, 0.9)))
     assert rows.spread([7, 9], -1).tolist() == [-1, 7, -1, 9]
+
+
+def test_entropy_is_that_of_the_average_frame() -> None:
+    """Sure of everything: 0; undecided between all of n tokens: log n; half of each: half of it."""
+    sure, undecided = np.log([[1.0 - 3e-9, 1e-9, 1e-9, 1e-9]]), np.log([[0.25] * 4])
+    assert mean_entropy(sure.astype(np.float32)) == pytest.approx(0.0, abs=1e-6)
+    assert mean_entropy(undecided.astype(np.float32)) == pytest.approx(math.log(4))
+    both = np.concatenate([sure, undecided]).astype(np.float32)
+    assert mean_entropy(both) == pytest.approx(math.log(4) / 2)

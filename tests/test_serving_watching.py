@@ -1,18 +1,113 @@
-"""The watch beside the service: what it takes texts for."""
+"""``serving.watching``: the watch runs beside a real server, is switched off by a setting, and ends with it."""
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
 import pytest
+from prometheus_client import CollectorRegistry
 
-pytest.importorskip("structlog", reason="needs the extra serve")
+pytest.importorskip("fastapi", reason="needs the extra serve")
 
-from serving.watching import distance_of
+import structlog
+from serving_app import clip, wait_for
+
+from monitoring import rules
+from monitoring.errors import RulesError
+from monitoring.follower import Follower
+from monitoring.journal import Kind
+from monitoring.metrics import Metrics
+from monitoring.store import EventStore
+from monitoring.watch import Watch
+from serving import logs, watching
+from serving.settings import Settings
+from serving.watching import Watching, distance_of
 
 
-def test_what_was_typed_is_compared_as_it_would_be_said() -> None:
-    """People type capitals, digits, punctuation and other scripts; none of it may stop what follows every session."""
+def test_a_server_watches_what_it_answers(start_server: Callable[..., Any], tmp_path: Path) -> None:
+    """A request is counted in the store by the server's own watch, and every alarm has its gauge on /metrics."""
+    running = start_server(state_folder=tmp_path, catalogs=())
+    running.openai().audio.transcriptions.create(model="en-small", file=clip())
+    watch = running.app.state.services.watch
+    now = datetime.now(UTC)
+    watch.tick(now)  # the thread's own comes in half a minute
+    counted = running.app.state.services.store.rollups(
+        now - timedelta(minutes=5), now + timedelta(minutes=1), timedelta(minutes=10)
+    )
+    assert sum(rollup.counts["requests"] for _, _, rollup in counted) == 1
+    assert watch.failures == {}
+    assert watch.leads
+    with urllib.request.urlopen(f"{running.base_url}/metrics") as answer:
+        shown = answer.read().decode()
+    for name in rules.load().by_name:
+        assert f'voicesearch_alarm_active{{alarm="{name}"}} 0.0' in shown
+
+
+def test_without_a_watch_nothing_is_judged(start_server: Callable[..., Any]) -> None:
+    """VOICESEARCH_WATCH=false: the server answers as ever."""
+    running = start_server(watch=False, catalogs=())
+    assert running.app.state.services.watch is None
+    assert running.openai().audio.transcriptions.create(model="en-small", file=clip()).text
+
+
+def test_rules_that_cannot_be_are_told_at_the_start(tmp_path: Path) -> None:
+    """A threshold out of bounds keeps the server from starting, with the line that is wrong."""
+    wrong = tmp_path / "rules.toml"
+    wrong.write_text(
+        rules.SHIPPED.read_text(encoding="utf-8").replace("objective = 0.995", "objective = 99.5")
+    )
+    with (
+        EventStore.open(f"sqlite:///{tmp_path}/events.db") as store,
+        pytest.raises(RulesError, match=r"rules.toml line \d+: contract 'errors-page': objective is 99.5"),
+    ):
+        watching.start(Settings(rules=wrong), store, Metrics(CollectorRegistry()), None)
+
+
+def test_the_thread_ticks_until_it_is_closed(tmp_path: Path) -> None:
+    """It ticks by itself; closing it ends the thread, and lets another process judge at once."""
+    with EventStore.open(f"sqlite:///{tmp_path}/events.db") as store:
+        follower = Follower(lambda _a, _b: 1.0)
+        watch = Watch(store, Metrics(CollectorRegistry()), rules.load(), follower)
+        running = Watching(watch, every_s=0.01)
+        wait_for(lambda: bool(store.journal(kinds=[Kind.RULES])), "the first tick")
+        running.close()
+        assert not running._thread.is_alive()
+        other = store.candidate()
+        assert other.leads()
+        other.resign()
+
+
+def test_texts_are_compared_by_their_sound() -> None:
+    """Spoken or typed, capitals and all: the same words are no distance apart, others are far."""
     distance = distance_of("en-small")
-    assert distance("moby dick", "Moby-Dick!") == 0.0
-    assert distance("twenty thousand leagues", "20,000 leagues") == 0.0
-    assert distance("moby dick", "Моби Дик") == 1.0
-    assert distance("moby dick", "the odyssey") > 0.5
+    assert distance("play some jazz", "Play some Jazz!") == 0.0
+    assert distance("play some jazz", "weather in berlin") > 0.5
+
+
+def test_what_the_watch_logs_passes_the_filter(capsys: pytest.CaptureFixture[str]) -> None:
+    """An alarm's line has its name, severity and phase, and nothing is dropped."""
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
+    try:
+        filtered = logs.configure(form="json")
+        logging.getLogger("monitoring.actions").warning(
+            "alarm", extra={"alarm": "errors-page", "severity": "page", "phase": "firing"}
+        )
+        line = json.loads(capsys.readouterr().err)
+    finally:
+        structlog.reset_defaults()
+        logging.captureWarnings(False)
+        sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+        logging.getLogger().handlers[:], logging.getLogger().level = before
+    assert (line["event"], line["alarm"], line["severity"], line["phase"]) == (
+        "alarm", "errors-page", "page", "firing",
+    )  # fmt: skip
+    assert filtered.dropped == 0

@@ -254,12 +254,12 @@ def test_a_broken_model_has_a_name_of_its_own_unless_it_broke_in_place(pool: Poo
 
 
 def test_slow_answers_and_outages(pool: Pool) -> None:
-    """The first take five times as long, the second fail with 503, as often as asked for."""
+    """The first take twelve times as long, the second fail with 503, as often as asked for."""
     calm, slow = (
         np.median([record.duration_s for record in records(items)])
         for items in (run(pool), run(pool, Incident("slow", MONDAY, MONDAY + DAY)))
     )
-    assert slow / calm == pytest.approx(5.0, rel=0.1)
+    assert slow / calm == pytest.approx(12.0, rel=0.1)
     failing = records(run(pool, Incident("outage", MONDAY, MONDAY + DAY, strength=0.2)))
     errors = [record for record in failing if record.outcome is Outcome.ERROR]
     assert {record.status for record in errors} == {503}

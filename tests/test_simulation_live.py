@@ -6,8 +6,7 @@ import asyncio
 import io
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,12 @@ import pytest
 from script_module import load_script
 
 from monitoring.record import Event, EventType, Record, Transport
+from monitoring.rollup import total
 from monitoring.simulation.incidents import parse
 from monitoring.simulation.live import Answer, Visit, Who, visit
 from monitoring.simulation.pool import Wish, read
 from monitoring.simulation.rhythm import FLAT
+from monitoring.simulation.traffic import traffic
 from monitoring.store import EventStore
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ def takes() -> Any:
     return takes
 
 
-@pytest.fixture
-def script() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def script() -> Any:
     """`scripts/simulate_traffic`."""
     pytest.importorskip("httpx", reason="needs the extra test")
+    pytest.importorskip("torch", reason="needs the extra train")
+    pytest.importorskip("structlog", reason="needs the extra serve")
     return load_script("simulate_traffic")
 
 
@@ -82,7 +85,7 @@ def test_people_search_a_real_server_until_there_were_enough_queries(
     plan = Visit(MONDAY, 120.0, per_s=4.0, at_once=3, speed=50.0, rhythm=FLAT, queries=10)
 
     async def drive() -> Any:
-        async with script.At(server.base_url, None, None, script.Clips(tmp_path)) as at:
+        async with script.At(server.base_url, None, None, script.ClipCache(tmp_path)) as at:
             return await visit(read(), at, plan, seed=2)
 
     summary = asyncio.run(drive())
@@ -135,23 +138,31 @@ def test_incidents_strike_people_at_a_server_too() -> None:
     assert summary.did["repeat"] > 50
 
 
-def test_history_goes_into_a_store_and_nothing_is_lost(
+def test_history_goes_into_a_store_and_is_watched_as_it_passes(
     script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is written is what was simulated."""
+    """What is written is what was simulated; counts and what became of queries come with it."""
     url = f"sqlite:///{tmp_path / 'events.sqlite3'}"
     scenario = script.Scenario(MONDAY, MONDAY.replace(hour=6), 60.0, FLAT)
     script.fill(read(), url, scenario, 0)
-    wanted = list(script.traffic(read(), scenario, 0))
-    assert "; 0 lost" in capsys.readouterr().out
+    wanted = list(traffic(read(), scenario, 0))
+    printed = capsys.readouterr()
+    assert "; 0 lost" in printed.out
+    assert "failed" not in printed.err
     with EventStore.open(url) as store:
         kept = list(store.records())
         events = list(store.events())
+        rollups = store.rollups(MONDAY, MONDAY + timedelta(hours=7), timedelta(hours=1))
     assert {record.request_id for record in kept} == {
         item.request_id for item in wanted if isinstance(item, Record)
     }
     assert len(events) == sum(isinstance(item, Event) for item in wanted)
     assert sum(record.clip is not None for record in kept) > 200
+    counts = total(rollup for _, _, rollup in rollups).counts
+    assert counts["requests"] == len(kept)
+    # Of those at the end nobody knows yet what became of them.
+    assert 0.8 < counts["followed"] / sum(record.query_id is not None for record in kept) <= 1.0
+    assert counts["redo"] > 20
 
 
 @pytest.mark.parametrize(

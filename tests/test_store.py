@@ -6,11 +6,6 @@ The PostgreSQL is a real server, started here in a folder of its own, on a socke
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
+import postgres_server
 import psycopg
 import pytest
+from postgres_server import Cluster
 
 from asr.transcript import ClipStats, NullReason
 from monitoring.aftermath import Aftermath
@@ -65,75 +62,11 @@ AFTERMATH = Aftermath(
 EVENT = Event("event-0", "query-0", EventType.TYPED, AT, "item-1", "flat white", "sitting", "key")
 
 
-class Cluster:
-    """A PostgreSQL server of our own: its data and its socket are in one folder."""
-
-    def __init__(self, folder: Path, programs: Path, as_user: list[str]) -> None:
-        self.folder, self._programs, self._as_user = folder, programs, as_user
-        self._run(
-            "initdb", "-D", str(folder / "data"), "-U", "voicesearch", "-A", "trust", "-E", "UTF8", "-N"
-        )
-        self.start()
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_user, str(self._programs / program), *arguments]
-        # Its server keeps the output open, so the output is a file and no pipe.
-        with (self.folder / "programs.log").open("ab") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
-
-    def start(self) -> None:
-        """Start it and wait until it answers; it listens on no port, and does not sync, for speed."""
-        options = f"-F -k {self.folder} -c listen_addresses=''"
-        log = str(self.folder / "server.log")
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-o", options, "-w", "start")
-
-    def stop(self) -> None:
-        """Stop it as a crash would, without a word to those connected."""
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
-
-    def url(self, name: str) -> str:
-        """Of a database."""
-        return f"postgresql://voicesearch@/{name}?host={self.folder}"
-
-    def create(self, name: str) -> str:
-        """An empty database, and its URL."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
-        return self.url(name)
-
-    def bytes_of_tables(self) -> bytes:
-        """All files of all databases, as they are on the disk after a checkpoint."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute("CHECKPOINT")
-        return b"".join(
-            path.read_bytes() for path in (self.folder / "data" / "base").rglob("*") if path.is_file()
-        )
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A running server. It refuses to be root, so where we are, it is the system's user ``postgres``."""
-    found = [Path(path).parent for path in [shutil.which("initdb")] if path]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # where Debian has it
-    if not found or not (found[0] / "initdb").exists():
-        pytest.skip("needs PostgreSQL")
-    as_user: list[str] = []
-    folder = Path(tempfile.mkdtemp(prefix="voicesearch-pg-"))  # short: a socket's path has at most 107 bytes
-    try:
-        if os.geteuid() == 0:
-            try:
-                user = pwd.getpwnam("postgres")
-            except KeyError:
-                pytest.skip("needs a system user postgres, for root may not run PostgreSQL")
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        server = Cluster(folder, found[0], as_user)
-        try:
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
+    """A running server."""
+    with postgres_server.running() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

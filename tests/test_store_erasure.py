@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.aftermath import Aftermath
 from monitoring.database import create_engine, parse_url, reading
 from monitoring.errors import StoreUnavailableError
+from monitoring.outcomes import Again, Followed
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.store import EventStore
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 RECORD = Record("0", AT, Transport.SEARCH, Outcome.OK, 200, "en-small@0", 0.1, query_id="query-0")
+FOLLOWED = Followed("query-0", RECORD.model, RECORD.arm, null=False, again=Again.REPEAT)
 EVENT = Event("0", "query-0", EventType.TYPED, AT)
 
 
@@ -30,8 +33,12 @@ def test_an_erased_session_is_in_no_file(tmp_path: Path) -> None:
         store.observe(replace(RECORD, session="canary-session", text="canary-said", results=("canary-item",)))
         store.observe(replace(EVENT, session="canary-session", text="canary-typed"))
         store.observe(replace(RECORD, request_id="1", query_id="query-1", session="other", text="kept"))
-        store.flush()
-        for canary in ("canary-session", "canary-said", "canary-item", "canary-typed", "kept"):
+        row = Aftermath.of(
+            replace(RECORD, session="canary-session"), replace(FOLLOWED, again_as="canary-query")
+        )
+        assert store.keep([row]) == [True]
+        said = ("canary-session", "canary-said", "canary-item", "canary-typed", "canary-query", "kept")
+        for canary in said:
             assert holds(tmp_path, canary) == ["events.db-wal"]
         store.erase("canary-session")
         assert holds(tmp_path, "canary") == []

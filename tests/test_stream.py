@@ -19,6 +19,7 @@ from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
 from asr.errors import AudioError, OptionError
 from asr.frontend import Frontend, FrontendOptions
 from asr.hotwords import Hotwords
+from asr.reader import BundleReader
 from asr.stream import EndpointOptions, Event, Final, Partial, SpeechStarted, SpeechStopped, Stream
 from asr.transcribe import Transcriber
 from asr.transcript import NullReason, Span, Word
@@ -76,7 +77,7 @@ def fake(**options: object) -> Transcriber:
     """The real pipeline around a detector, a model and a decoder that a test can compute."""
     frontend = Frontend(FrontendOptions(vad="none", **options))  # type: ignore[arg-type]
     frontend.vad = EnergyVad()
-    return Transcriber(FakeBundle(), frontend, FakeDecoder())  # type: ignore[arg-type]
+    return Transcriber(BundleReader(FakeBundle(), FakeDecoder()), frontend)  # type: ignore[arg-type]
 
 
 def burst(seconds: float, rms: float = 0.02, seed: int = 0) -> Samples:
@@ -280,7 +281,7 @@ def test_hotwords_bias_partials_and_finals() -> None:
             return [Hypothesis((HypothesisWord("bob", 0, len(log_probs), 0.75),), 0.0)]
 
     plain = fake()
-    transcriber = Transcriber(plain.bundle, plain.frontend, FakeDecoder(), lambda _: Biased())
+    transcriber = Transcriber(BundleReader(plain.bundle, FakeDecoder(), lambda _: Biased()), plain.frontend)
     opened = Stream(transcriber, hotwords=Hotwords(("bob",)))
     events = opened.feed(DIALOGUE) + opened.finish()
     texts = {event.text for event in events if isinstance(event, Partial)}
@@ -297,7 +298,7 @@ def test_the_end_of_speech_is_told_before_its_text_is_looked_for() -> None:
             recognised.append(len(log_probs))
             return super().decode(log_probs)
 
-    watched = Transcriber(FakeBundle(), fake().frontend, Watched())  # type: ignore[arg-type]
+    watched = Transcriber(BundleReader(FakeBundle(), Watched()), fake().frontend)  # type: ignore[arg-type]
     events = Stream(watched, EndpointOptions(partial_interval_ms=60_000)).hear(DIALOGUE[: 3 * RATE])
     assert [type(next(events)) for _ in range(2)] == [SpeechStarted, SpeechStopped]
     assert recognised == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +20,8 @@ from asr.decode import DecoderOptions, Hypothesis, HypothesisWord
 from asr.errors import MissingPackageError, OptionError, UnsupportedAudioError
 from asr.frontend import Frontend, FrontendOptions, Segment
 from asr.hotwords import Hotwords
-from asr.transcribe import CACHED_LISTS, Transcriber, load_decoder
+from asr.reader import CACHED_LISTS, BundleReader, load_decoder
+from asr.transcribe import Transcriber
 from asr.transcript import ClipStats, NullReason, Reading, Span
 
 RATE = 16_000
@@ -54,7 +56,7 @@ class FakeDecoder:
 def fake(calibration: Calibration = CALIBRATION) -> Transcriber:
     """A transcriber that takes every clip for one utterance."""
     frontend = Frontend(FrontendOptions(vad="none"))
-    return Transcriber(FakeBundle(calibration), frontend, FakeDecoder())  # type: ignore[arg-type]
+    return Transcriber(BundleReader(FakeBundle(calibration), FakeDecoder()), frontend)  # type: ignore[arg-type]
 
 
 def heard(*words: tuple[str, int, int], confidence: float = 0.8, posterior: float = 1.0) -> Hypothesis:
@@ -101,6 +103,28 @@ def test_segments_are_joined() -> None:
     assert [word.span.start for word in transcript.words] == [0, 32_000]
     assert transcript.confidence == pytest.approx((16 / 17 + 1 / 2) / 2)
     assert (transcript.model, transcript.language, transcript.clip) == ("fake@1", "en", CLIP)
+
+
+def test_a_clip_is_as_undecided_and_unlikely_as_its_segments() -> None:
+    """Entropy by their length; perplexity by their words and ends; a segment of which neither is known counts not."""
+    call = replace(heard(("call", 0, 9)), entropy=0.4, lm_log_prob=-6.0)
+    mum = replace(heard(("mum", 0, 2), ("now", 2, 4)), entropy=0.1, lm_log_prob=-4.0)
+    readings = [
+        (stretch(0, 200), [call]),
+        (stretch(300, 400), [mum]),
+        (stretch(500, 600), [heard(("x", 0, 1))]),
+    ]
+    transcript = fake().assemble(readings, CLIP, None)
+    assert transcript.entropy == pytest.approx((2 * 0.4 + 0.1) / 3)
+    assert transcript.perplexity == pytest.approx(math.exp((6 + 4) / (2 + 3)))
+    silent = fake().assemble([(stretch(0, 9), [])], CLIP, None)
+    assert (silent.entropy, silent.perplexity) == (None, None)
+
+
+def test_words_that_the_language_model_lacks_make_no_perplexity() -> None:
+    """An impossible sentence has no finite one."""
+    call = replace(heard(("call", 0, 9)), lm_log_prob=-math.inf)
+    assert fake().assemble([(stretch(0, 9), [call])], CLIP, None).perplexity is None
 
 
 def test_readings_are_the_text_then_the_likeliest_others() -> None:
@@ -242,7 +266,7 @@ def test_hotwords_choose_the_decoder_of_one_call() -> None:
         return NamedDecoder(hotwords.phrases[0])
 
     frontend = Frontend(FrontendOptions(vad="none"))
-    transcriber = Transcriber(FakeBundle(CALIBRATION), frontend, NamedDecoder("plain"), biased)  # type: ignore[arg-type]
+    transcriber = Transcriber(BundleReader(FakeBundle(CALIBRATION), NamedDecoder("plain"), biased), frontend)  # type: ignore[arg-type]
     lists = [None, Hotwords(("bob",)), Hotwords(("Bob",)), Hotwords(("mum",)), None, Hotwords(("bob",))]
     texts = [transcriber.transcribe(sound(1), hotwords=hotwords).text for hotwords in lists]
     assert texts == ["plain", "bob", "bob", "mum", "plain", "bob"]
@@ -258,7 +282,7 @@ def test_few_lists_are_kept() -> None:
         return NamedDecoder(hotwords.phrases[0])
 
     frontend = Frontend(FrontendOptions(vad="none"))
-    transcriber = Transcriber(FakeBundle(CALIBRATION), frontend, NamedDecoder("plain"), biased)  # type: ignore[arg-type]
+    transcriber = Transcriber(BundleReader(FakeBundle(CALIBRATION), NamedDecoder("plain"), biased), frontend)  # type: ignore[arg-type]
     names = "abcdefgh"[: CACHED_LISTS + 1]
     for name in (*names, names[-1], names[0]):
         transcriber.transcribe(sound(1), hotwords=Hotwords((name,)))

@@ -10,10 +10,11 @@ Which worker heard what, in which order, and how often the job was interrupted, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from asr.batch import outputs, parquet, plan, shards
 from asr.batch.folder import JobFile, locked
@@ -31,6 +32,17 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Workers(Protocol):
+    """Who hears: processes of this machine (`Pool`), or of many (`asr.batch.cluster.Cluster`)."""
+
+    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Line]]:
+        """The row of every task, as they come."""
+
+
+# What they load, how many there shall be at most, and who is told what they warn of.
+Engine: TypeAlias = Callable[[WorkerSpec, int, Callable[[str], None]], AbstractContextManager[Workers]]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to hear, how, and where to. ``version`` is voicesearch's own; ``force`` gives up rows of other settings."""
@@ -44,6 +56,7 @@ class Job:
     workers: int = field(default_factory=usable_cores)
     shard_clips: int = shards.CLIPS
     force: bool = False
+    engine: Engine = Pool
 
     def __post_init__(self) -> None:
         for name in ("workers", "shard_clips"):
@@ -94,14 +107,15 @@ def run(job: Job, watcher: Watcher) -> Totals:
         watcher.planned(planned.counts, sum(clip.size or 0 for clip in pending))
         spec = WorkerSpec(pipeline, settings["model"], job.source.root)
         tally = _Tally(job.output / shards.FOLDER, now.digest, planned)
-        with Pool(spec, min(job.workers, len(pending)), watcher.say) as pool:
-            _hear(planned, tally, pool, watcher)
+        engine = job.engine if pending else Pool  # of nobody
+        with engine(spec, min(job.workers, len(pending)), watcher.say) as workers:
+            _hear(planned, tally, workers, watcher)
         outputs.write(job.output, now.formats, planned.count, per_word=now.per_word)
         plan.finish(job.output)
         return tally.totals
 
 
-def _hear(planned: Plan, tally: _Tally, pool: Pool, watcher: Watcher) -> None:
+def _hear(planned: Plan, tally: _Tally, workers: Workers, watcher: Watcher) -> None:
     """Hear what is left, and write each shard as it fills."""
     opened: dict[int, _Open] = {}
     todo = []
@@ -116,7 +130,7 @@ def _hear(planned: Plan, tally: _Tally, pool: Pool, watcher: Watcher) -> None:
             opened[shard.number] = _Open(shard, planned)
             yield from opened[shard.number].tasks()
 
-    for task, line in pool.run(tasks()):
+    for task, line in workers.run(tasks()):
         one = opened[task.shard]
         one.fill(task.place, line)
         watcher.heard(one.inputs[task.place], line)
@@ -151,7 +165,7 @@ class _Open:
         places = [place for place, line in enumerate(self._lines) if line is None]
         places.sort(key=lambda place: -(self.inputs[place].size or 0))
         for place in places:
-            yield Task(self.inputs[place].audio, self.number, place)
+            yield Task(self.inputs[place].audio, self.number, place, self.inputs[place].size)
 
     def fill(self, place: int, line: Line) -> None:
         """Put a row in its place."""

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from asr import bundle
+from asr import model_name
 from asr.audio import DEFAULT_LIMITS, AudioLimits
 from asr.catalog import MANIFEST as CATALOG_MANIFEST
 from asr.decode import DecoderOptions
@@ -52,7 +50,7 @@ class Pipeline:
     def resolved(self) -> Pipeline:
         """The same with absolute paths: workers have a working folder of their own. Raises BundleError."""
         catalog = None if self.catalog is None else self.catalog.resolve()
-        return replace(self, model=bundle.find(self.model).resolve(), catalog=catalog)
+        return replace(self, model=model_name.resolved(self.model), catalog=catalog)
 
     def load(self) -> Transcriber:
         """The transcriber, ready: a hotword that nobody can say is an OptionError here. See `Transcriber.load`."""
@@ -65,8 +63,8 @@ class Pipeline:
             decoder=self.decoder,
             catalog=self.catalog,
         )
-        tokens = len(transcriber.bundle.tokens)
-        transcriber.search(np.full((1, tokens), -np.log(tokens), np.float32), self.hotwords)
+        if self.hotwords is not None:
+            transcriber.reader.check(self.hotwords)
         return transcriber
 
     def settings(self, version: str) -> dict[str, Any]:
@@ -75,7 +73,7 @@ class Pipeline:
         ``version`` is voicesearch's own. Threads are left out, as are workers: results do not depend on them.
         Raises BundleError and CatalogError for what cannot be read.
         """
-        info = bundle.read(bundle.find(self.model))
+        info = model_name.describe(self.model, self.precision)
         precision = self.precision or next(iter(info.models), None)
         if precision not in info.models:
             raise BundleError(f"{info.identity} has no {precision!r} model; it has {', '.join(info.models)}")

@@ -27,11 +27,13 @@ AHEAD = 2  # clips given to a worker: the one that it hears, and one so that it 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One clip, and where its row belongs: the number of a shard and the place in it."""
+    """One clip, and where its row belongs: the number of a shard and the place in it. ``size`` is None for a file
+    that was not there when the job was planned."""
 
     audio: str
     shard: int
     place: int
+    size: int | None = None
 
 
 class _Worker:

@@ -56,9 +56,9 @@ def main(connection: Connection, spec: WorkerSpec) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             transcriber = spec.pipeline.load()
-        if transcriber.bundle.info.identity != spec.identity:
+        if transcriber.info.identity != spec.identity:
             raise BundleError(
-                f"{spec.pipeline.model} is {transcriber.bundle.info.identity} and was {spec.identity} when the job "
+                f"{spec.pipeline.model} is {transcriber.info.identity} and was {spec.identity} when the job "
                 "began: it was replaced meanwhile; start again"
             )
     except (AsrError, OSError) as error:

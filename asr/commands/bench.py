@@ -54,7 +54,7 @@ def run(args: Namespace) -> int:
     load_s = time.perf_counter() - start
     latencies = measure(transcriber.transcribe, material, args.repeats)
     rss = peak_rss_bytes()
-    info = transcriber.bundle.info
+    info = transcriber.info
     work_s = sum(sum(latency.seconds) for latency in latencies)
     factor = work_s / sum(len(latency.seconds) * latency.length_s for latency in latencies)
     peak = gemm_flops_per_s(args.threads)

@@ -102,7 +102,7 @@ def score(catalogue: Catalog, model: str, text: str) -> dict[str, float]:
     """log10 of the probability of ``text`` under each model and the mixture; -inf where a word is unknown."""
     folder = bundle.find(model)
     settings = bundle.read(folder).decoder
-    if settings.lm is None:
+    if settings.lm is None or settings.lexicon is None:
         raise OptionError(f"{model} has no language model to compare with")
     tokens = _tokens(folder)
     general = BeamDecoder(

@@ -15,7 +15,7 @@ from pathlib import Path
 import onnxruntime
 import soundfile
 
-from asr import bundle
+from asr import bundle, onnx_asr_files
 from asr.benchmark import voiced_noise
 from asr.commands.command import DONE, SOME_FAILED, Command, version
 from asr.errors import AsrError
@@ -89,10 +89,14 @@ def _package(name: str, absent: str, advice: str) -> Check:
 def model_checks(model: str) -> list[Check]:
     """The model's files, and two clips through the whole pipeline."""
     try:
-        folder = bundle.find(model)
-        info = bundle.read(folder)
-        bundle.verify(folder, info)
-        verified = Check("model", "ok", f"{info.identity} in {folder}, all digests right")
+        if onnx_asr_files.is_named(model):
+            info = onnx_asr_files.describe(model)
+            verified = Check("model", "ok", f"{info.identity}, {len(info.files)} files")
+        else:
+            folder = bundle.find(model)
+            info = bundle.read(folder)
+            bundle.verify(folder, info)
+            verified = Check("model", "ok", f"{info.identity} in {folder}, all digests right")
         with warnings.catch_warnings():  # of flashlight-text, which has a line of its own
             warnings.simplefilter("ignore", RuntimeWarning)
             transcriber = Transcriber.load(model)

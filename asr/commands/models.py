@@ -8,13 +8,11 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from asr import bundle
+from asr import bundle, model_name, onnx_asr_files
+from asr.commands import models_pull
 from asr.commands.command import DONE, SOME_FAILED, Command
 from asr.commands.progress import say
 from asr.errors import AsrError, BundleError
-from asr.pull import PullOptions, pull
 
 MB = 1_000_000
 
@@ -23,6 +21,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The four verbs about models."""
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     listing = verbs.add_parser("list", help="all models that can be named")
+    listing.add_argument(
+        "--available", action="store_true", help="those of the index, which pull installs by name"
+    )
+    models_pull.add_index_argument(listing)
     listing.add_argument("--json", action="store_true", help="JSON list instead of a table")
     listing.set_defaults(run_models=run_list)
     info = verbs.add_parser("info", help="what a model says of itself")
@@ -32,12 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     check = verbs.add_parser("verify", help="compare a model's files with their digests")
     check.add_argument("models", metavar="NAME", nargs="+", help="names or folders")
     check.set_defaults(run_models=run_verify)
-    fetch = verbs.add_parser("pull", help="install a model from an archive")
-    fetch.add_argument("source", metavar="SOURCE", help="path or address of a .zip or .tar.gz")
-    fetch.add_argument("--sha256", metavar="DIGEST", help="of the archive; needed for plain http")
-    fetch.add_argument("--name", help="install under this name (default: the model's own)")
-    fetch.add_argument("--force", action="store_true", help="replace an installed model of that name")
-    fetch.set_defaults(run_models=run_pull)
+    fetch = verbs.add_parser("pull", help="install a model; an interrupted download goes on")
+    models_pull.add_arguments(fetch)
+    fetch.set_defaults(run_models=models_pull.run)
 
 
 def run(args: Namespace) -> int:
@@ -48,6 +47,8 @@ def run(args: Namespace) -> int:
 
 def run_list(args: Namespace) -> int:
     """A line a model; one that cannot be read is listed with what is wrong with it."""
+    if args.available:
+        return models_pull.list_available(args)
     rows = [describe(name, folder) for name, folder in sorted(bundle.available().items())]
     if args.json:
         print(json.dumps(rows, indent=2))
@@ -79,6 +80,8 @@ def _line(row: dict[str, Any]) -> str:
 
 def run_info(args: Namespace) -> int:
     """What ``bundle.json`` says, in short or as it stands."""
+    if onnx_asr_files.is_named(args.model):
+        return _info_of_others(args)
     folder = bundle.find(args.model)
     info = bundle.read(folder)
     if args.json:
@@ -109,6 +112,26 @@ def run_info(args: Namespace) -> int:
     return DONE
 
 
+def _info_of_others(args: Namespace) -> int:
+    """What is known of a model of onnx-asr."""
+    info = onnx_asr_files.describe(args.model)
+    size = sum(path.stat().st_size for path in model_name.files(args.model))
+    row = {
+        "model": info.identity,
+        "language": info.language,
+        "licence": info.licence,
+        "size_bytes": size,
+        "files": info.files,
+    }
+    if args.json:
+        print(json.dumps(row, indent=2))
+        return DONE
+    for label in ("model", "language", "licence"):
+        print(f"{label:11} {row[label]}")
+    print(f"{'size':11} {size / MB:.1f} MB in {len(info.files)} files")
+    return DONE
+
+
 def run_verify(args: Namespace) -> int:
     """Check every model named; those that fail are named on stderr."""
     failed = 0
@@ -122,20 +145,6 @@ def run_verify(args: Namespace) -> int:
             failed += 1
             say(f"{model}: {type(error).__name__}: {error}")
     return SOME_FAILED if failed else DONE
-
-
-def run_pull(args: Namespace) -> int:
-    """Install and say where."""
-    options = PullOptions(args.sha256, args.name, args.force)
-    with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-
-        def advance(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        folder = pull(args.source, bundle.models_home(), options, advance)
-    print(f"{bundle.read(folder).identity} installed in {folder}")
-    return DONE
 
 
 COMMAND = Command("models", "list, pull, verify or describe models", add_arguments, run)

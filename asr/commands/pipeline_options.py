@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from asr import bundle
+from asr import bundle, model_name
 from asr.commands.progress import say
 from asr.errors import OptionError
 from asr.frontend import VAD_NAMES
@@ -19,6 +19,7 @@ from asr.hotwords import Hotwords
 from asr.transcribe import Transcriber
 from asr.vad import VadOptions
 
+MODEL_HELP = "name or folder, or onnx-asr:NAME (default %(default)s)"
 VAD_HELP = {
     "threshold": "speech starts at this probability",
     "neg_threshold": "speech ends below this probability",
@@ -31,7 +32,7 @@ VAD_HELP = {
 
 def add_model_arguments(parser: ArgumentParser) -> None:
     """Which model, and on what it runs."""
-    parser.add_argument("--model", default=bundle.DEFAULT_MODEL, help="name or folder (default %(default)s)")
+    parser.add_argument("--model", default=bundle.DEFAULT_MODEL, help=MODEL_HELP)
     parser.add_argument("--precision", help="int8, fp32 ... as the model has them (default: its first)")
     parser.add_argument(
         "--device", choices=tuple(bundle.PROVIDERS), default="cpu", help="default %(default)s"
@@ -89,7 +90,7 @@ def load_transcriber(args: Namespace) -> Transcriber:
 
 def chosen(args: Namespace) -> dict[str, Any]:
     """What `Transcriber.load` takes. Raises BundleError for a model that is not there, and OptionError."""
-    info = bundle.read(bundle.find(args.model))
+    info = model_name.describe(args.model, args.precision)
     given = _given(args, tuple(field.name for field in fields(VadOptions)))
     frontend = replace(
         info.frontend, vad_options=replace(info.frontend.vad_options, **given), **_given(args, ("vad",))

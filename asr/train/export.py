@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from torch import Tensor, nn
 
 from asr.train.formula import write_as_formula
 from asr.train.model import AcousticModel
@@ -26,34 +29,62 @@ PARITY = 1e-4  # largest difference of log-probabilities between torch and ONNX 
 
 def export_fp32(model: AcousticModel, path: Path) -> None:
     """Write ``model`` as ONNX in float32 and check its parity with torch; raises AssertionError over 1e-4."""
+    trace(model, path)
+    onnx.save(write_as_formula(onnx.load(str(path))), str(path))
+    check_parity(model, path, PARITY)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a graph calls its inputs, first what changes with time, then how much of it, and its outputs alike."""
+
+    inputs: tuple[str, str]
+    outputs: tuple[str, str]
+    example: tuple[Tensor, Tensor]
+
+
+def waveforms() -> Interface:
+    """That of bundles: two clips, unlike in length."""
+    return Interface(
+        ("audio", "audio_lengths"),
+        ("log_probs", "log_prob_lengths"),
+        (torch.randn(2, 48_000) * 0.05, torch.tensor([48_000, 30_000])),
+    )
+
+
+def trace(model: nn.Module, path: Path, interface: Interface | None = None) -> None:
+    """Write a module of `AcousticModel`'s interface, or of another, as ONNX in float32."""
     model.eval()
-    example = (torch.randn(2, 48_000) * 0.05, torch.tensor([48_000, 30_000]))
+    interface = interface or waveforms()
+    (values, counts), (log_probs, frames) = interface.inputs, interface.outputs
     with warnings.catch_warnings():
-        # The exporter remarks on its own age and on shapes that it traces; parity below is the judge.
+        # The exporter remarks on its own age and on shapes that it traces; parity is the judge.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model,
-            example,
+            interface.example,
             str(path),
-            input_names=["audio", "audio_lengths"],
-            output_names=["log_probs", "log_prob_lengths"],
+            input_names=[values, counts],
+            output_names=[log_probs, frames],
             dynamic_axes={
-                "audio": {0: "batch", 1: "samples"},
-                "audio_lengths": {0: "batch"},
-                "log_probs": {0: "batch", 1: "frames"},
-                "log_prob_lengths": {0: "batch"},
+                values: {0: "batch", 1: "samples"},
+                counts: {0: "batch"},
+                log_probs: {0: "batch", 1: "frames"},
+                frames: {0: "batch"},
             },
             opset_version=OPSET,
             dynamo=False,
         )
-    onnx.save(write_as_formula(onnx.load(str(path))), str(path))
+
+
+def check_parity(model: nn.Module, path: Path, limit: float) -> float:
+    """The largest difference, if it is within the limit; else AssertionError."""
     worst = parity(model, path)
-    assert worst <= PARITY, (
-        f"torch and ONNX differ by {worst:.2e} in log-probabilities; {PARITY} is the limit"
-    )
+    assert worst <= limit, f"torch and ONNX differ by {worst:.2e} in log-probabilities; {limit} is the limit"
+    return worst
 
 
-def parity(model: AcousticModel, path: Path, seed: int = 0) -> float:
+def parity(model: nn.Module, path: Path, seed: int = 0) -> float:
     """Largest difference of log-probabilities over noise clips of odd lengths, singly and in a batch."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(seed)
@@ -70,6 +101,18 @@ def parity(model: AcousticModel, path: Path, seed: int = 0) -> float:
         for row, count in enumerate(frames.tolist()):
             worst = max(worst, float(np.abs(expected[row, :count].numpy() - found[row, :count]).max()))
     return worst
+
+
+def at_precisions(fp32: Path, precisions: Sequence[str]) -> dict[str, Path]:
+    """A network in float32 at each of ``int8``, ``fp32``, ``fp16``, in files beside it."""
+    made = {precision: fp32.with_name(f"{precision}.onnx") for precision in precisions}
+    if "int8" in made:
+        quantise_int8(fp32, made["int8"])
+    if "fp16" in made:
+        convert_fp16(fp32, made["fp16"])
+    if "fp32" in made:
+        made["fp32"] = fp32
+    return made
 
 
 def quantise_int8(source: Path, path: Path) -> None:

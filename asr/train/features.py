@@ -59,14 +59,17 @@ class LogMel(nn.Module):
 
         Frames beyond an utterance's own are zero. Clips shorter than one frame must be padded by the caller.
         """
-        features = self.log_mel(audio)
         counts = frame_count(lengths)
-        mask = (torch.arange(features.shape[2], device=audio.device) < counts.unsqueeze(1)).unsqueeze(1)
+        return self.normalised(self.log_mel(audio), counts), counts
+
+    def normalised(self, features: Tensor, counts: Tensor) -> Tensor:
+        """Log-mel ``(batch, 80, frames)`` with mean and scale taken out, zero beyond the counts ``(batch,)``."""
+        mask = (torch.arange(features.shape[2], device=features.device) < counts.unsqueeze(1)).unsqueeze(1)
         mask = mask.to(features.dtype)
         weight = counts.to(features.dtype).view(-1, 1, 1)
         own_sum = (features * mask).sum(dim=2, keepdim=True)
         mean = (own_sum + PRIOR_FRAMES * self.mean.view(1, -1, 1)) / (weight + PRIOR_FRAMES)
-        return (features - mean) * self.inverse_deviation.view(1, -1, 1) * mask, counts
+        return (features - mean) * self.inverse_deviation.view(1, -1, 1) * mask
 
 
 def frame_count(samples: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from asr.bundle import FORMAT, MANIFEST, DecoderSettings
@@ -35,6 +36,7 @@ class Release:
     decoder: DecoderSettings
     licence: str
     training: Mapping[str, Any]
+    frame_samples: int = FRAME_SAMPLES
     evaluation: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -55,7 +57,7 @@ def publish(release: Release, models: Mapping[str, Path], words: Iterable[Path],
         "format": FORMAT,
         "name": release.name,
         "language": release.language,
-        "frame_samples": FRAME_SAMPLES,
+        "frame_samples": release.frame_samples,
         "models": names,
         "frontend": release.frontend.as_dict(),
         "decoder": release.decoder.as_dict(),
@@ -98,7 +100,7 @@ def describe_training(model: AcousticModel, corpora: Sequence[Path]) -> dict[str
     }
 
 
-def flops_per_audio_s(model: AcousticModel, seconds: int = 10) -> int:
+def flops_per_audio_s(model: nn.Module, seconds: int = 10) -> int:
     """Floating-point operations (a multiply-add is two) for a second of audio, averaged over a clip."""
     model.eval()
     audio = torch.zeros(1, seconds * SAMPLE_RATE_HZ)

@@ -20,8 +20,8 @@ from asr.confidence import Calibration
 from asr.decode import DecoderOptions
 from asr.frontend import Frontend
 from asr.manifest import Reference
+from asr.reader import Decoder
 from asr.train.calibrate import Attempt
-from asr.transcribe import Decoder
 from asr.wer import ErrorCounts, align, normalise
 
 LogProbs = NDArray[np.float32]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from asr.commands.command import DONE, Command
+from monitoring.aftermath import Aftermath
 from monitoring.change import Change, Changes
 from monitoring.commands.freeze import DEFAULT_NAME
 from monitoring.commands.times import moment_of
@@ -46,6 +47,7 @@ def run(args: Namespace) -> int:
         watch = _Watch()
         records = watch.through(store.records(profile.until, until))
         windows = [window for window in last(records, size, until, limits.of) if window]
+        watch.follow(store.followed(profile.until, until))
     if not windows:
         raise WindowError(
             f"there are no records from {profile.until.isoformat()}, the end of the reference {args.name!r}, to "
@@ -91,6 +93,11 @@ class _Watch:
             if self._changes is not None:
                 self.seen += self._changes.record(record)
             yield record
+
+    def follow(self, rows: Iterable[Aftermath]) -> None:
+        for row in rows:
+            if self._changes is not None:
+                self.seen += self._changes.followed(row)
 
 
 def _lines(report: DriftReport, said: Verdict, windows: int) -> Iterator[str]:

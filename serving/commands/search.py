@@ -29,7 +29,7 @@ from asr.formats import json_text, jsonl
 from asr.pronounce import pronouncer
 from asr.transcript import Reading, Transcript
 from serving import catalogs, decoder_catalogs
-from serving.search import NothingFound, Result, SearchIndex, nothing_found
+from serving.search import NothingFound, Result, SearchIndex, nothing_found, require_phones
 
 FORMATS = ("txt", "json", "jsonl")
 NOTHING_MESSAGES = {
@@ -79,6 +79,7 @@ def run(args: Namespace) -> int:
         raise OptionError(f"-k is {args.k}; at least one result must be wanted")
     check_weight(args.catalog_weight)
     sources = [catalogs.find(name) for name in args.catalog or catalogs.names()]
+    require_phones(args.model)
     folder = bundle.find(args.model)
     index = SearchIndex(catalogs.read(sources), pronouncer(folder, bundle.read(folder)))
     if args.text:

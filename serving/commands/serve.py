@@ -20,6 +20,7 @@ from asr.errors import OptionError
 from monitoring.errors import MonitoringError
 from serving import logs
 from serving.app import create_app
+from serving.auth import Access
 from serving.listening import server
 from serving.settings import Settings
 
@@ -32,7 +33,7 @@ FLAGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("model-alias", {"dest": "model_aliases", "action": "append", "metavar": "NAME",
                      "help": "another name that clients ask for it by, such as whisper-1; may be repeated"}),
     ("device", {"choices": tuple(bundle.PROVIDERS), "help": "default cpu"}),
-    ("workers", {"type": int, "help": "inference processes (default: one a core)"}),
+    ("workers", {"type": int, "help": "inference processes (default: one a core; of a replica on Ray, one)"}),
     ("catalog", {"dest": "catalogs", "action": "append", "metavar": "NAME|FILE",
                  "help": "what is searched, JSON lines; may be repeated (default: books and cafe)"}),
     ("keys", {"type": Path, "metavar": "FILE", "help": "API keys (voicesearch keys create)"}),
@@ -44,6 +45,12 @@ FLAGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("alertmanager", {"metavar": "URL", "help": "Prometheus' Alertmanager, such as http://localhost:9093"}),
     ("latency-budget-ms", {"type": int, "help": "what would take longer is refused at once (default 150)"}),
     ("max-clip-s", {"type": float, "help": "longest clip (default 60)"}),
+    ("engine", {"choices": ("local", "ray"),
+                "help": "ray: replicas on a Ray cluster, whose nodes have the same voicesearch[serve,ray,postgres]"}),
+    ("replicas", {"metavar": "MIN[:MAX]", "help": "on Ray (default 1); several need a PostgreSQL --store"}),
+    ("address", {"dest": "ray_address", "metavar": "HOST:PORT",
+                 "help": "of the Ray cluster, one of whose nodes this machine is; auto: the one that runs here "
+                 "(default: a new one, of this machine alone)"}),
     ("log-format", {"choices": ("auto", "json", "console"), "help": "default: console on a terminal"}),
 )  # fmt: skip
 
@@ -87,6 +94,8 @@ def run(args: Namespace) -> int:
     """Serve until told to stop."""
     settings = settings_of(args)
     logs.configure(level=settings.log_level, form=settings.log_format)
+    if settings.engine == "ray":
+        return _run_on_ray(settings, keeps=not args.no_state)
     app = create_app(settings)
     listener = _listen(settings)
     running = server(app, settings, on_ready=_announce)
@@ -101,6 +110,19 @@ def run(args: Namespace) -> int:
         if failure is not None:
             raise failure from None
         raise
+    return DONE
+
+
+def _run_on_ray(settings: Settings, *, keeps: bool) -> int:
+    from serving import ray_serving  # of the extra ``ray``
+
+    ray_serving.check(settings, keeps=keeps)
+    Access.decide(settings.keys, settings.host, settings.insecure)  # here it is one clear line
+    with _listen(settings) as listener:  # as is a port that is taken
+        chosen: dict[str, Any] = {"port": listener.getsockname()[1]}
+    if "workers" not in settings.model_fields_set:
+        chosen["workers"] = 1  # of each replica; replicas are what there can be more of
+    ray_serving.run(settings.model_copy(update=chosen), _announce)
     return DONE
 
 

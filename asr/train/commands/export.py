@@ -1,4 +1,4 @@
-"""``voicesearch export``: a checkpoint becomes a model bundle."""
+"""``voicesearch export``: a checkpoint, or a network of torchaudio, becomes a model bundle."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from pathlib import Path
 
 from asr.bundle import MANIFEST, DecoderSettings, read
 from asr.commands.command import DONE, Command
+from asr.commands.progress import say
 from asr.confidence import Calibration
 from asr.decode import DecoderOptions
+from asr.errors import OptionError
 from asr.frontend import FrontendOptions
 from asr.train import checkpoint
-from asr.train.export import convert_fp16, export_fp32, quantise_int8
+from asr.train.encoder_only import export_encoder
+from asr.train.export import at_precisions, export_fp32
+from asr.train.import_bundle import Import, import_bundle
 from asr.train.lexicon import TOKENS
 from asr.train.publish import Release, describe_training, publish
 
@@ -21,10 +25,18 @@ PRECISIONS = ("int8", "fp32", "fp16")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="from voicesearch train")
-    parser.add_argument("folder", type=Path, help="bundle to write")
-    parser.add_argument("--name", default="en-small", help="of the bundle (default %(default)s)")
-    parser.add_argument("--lexicon", type=Path, required=True, help="from scripts/build_language_model")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="CHECKPOINT (of voicesearch train; not with --from) and FOLDER, the bundle to write",
+    )
+    parser.add_argument("--name", help="of the bundle (default en-small, with --from the folder's)")
+    _add_from_arguments(parser)
+    parser.add_argument(
+        "--lexicon", type=Path, help="from scripts/build_language_model; needed without --from"
+    )
     parser.add_argument("--lm", type=Path, help="KenLM file; without one all words are equally likely")
     parser.add_argument(
         "--g2p", type=Path, help="from scripts/train_g2p: pronounces words outside the lexicon"
@@ -33,8 +45,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         nargs="+",
         choices=PRECISIONS,
-        default=["int8"],
-        help="the first is the bundle's default (default int8)",
+        help="the first is the bundle's default (default int8, with --from fp32)",
+    )
+    parser.add_argument(
+        "--encoder-only",
+        action="store_true",
+        help="write the encoder alone, for sherpa-onnx, which makes Kaldi's features itself; no --lexicon needed",
     )
     parser.add_argument("--corpora", type=Path, nargs="*", default=[], help="what the model was trained on")
     parser.add_argument(
@@ -46,12 +62,63 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint-fp16", type=Path, help="also write the weights in half precision here")
 
 
+def _add_from_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="torchaudio:NAME",
+        help="a pipeline of torchaudio that writes letters, such as WAV2VEC2_ASR_BASE_960H",
+    )
+    parser.add_argument(
+        "--weights", type=Path, help="with --from: its weights, downloaded before (default: download them)"
+    )
+    parser.add_argument(
+        "--words",
+        metavar="MODEL",
+        help="with --from: search through the words of this bundle with its language model (default: spell freely)",
+    )
+
+
 def _run(args: argparse.Namespace) -> int:
-    state = checkpoint.load(args.checkpoint)
+    folder = _export_checkpoint(args) if args.source is None else _export_from(args)
+    for file in sorted(folder.iterdir()):
+        print(f"{file.stat().st_size / 1e6:8.2f} MB  {file}")
+    return DONE
+
+
+def _export_from(args: argparse.Namespace) -> Path:
+    ours = ("lexicon", "lm", "g2p", "blend", "checkpoint_fp16", "encoder_only")
+    if given := [name for name in ours if getattr(args, name)]:
+        raise OptionError(
+            f"--{', --'.join(given)} are for checkpoints; with --from there is --words".replace("_", "-")
+        )
+    if len(args.paths) != 1:
+        raise OptionError("with --from there is one path, the folder to write")
+    folder: Path = args.paths[0]
+    wanted = Import(
+        args.source, args.weights, args.words, args.name or folder.name, args.precision or ["fp32"]
+    )
+    done = import_bundle(wanted, folder)
+    say(f"torch and ONNX agree to {done.parity:.1e} in log-probabilities")
+    if done.left_out:
+        say(f"{done.left_out} words of {args.words} have letters that {args.source} lacks, and are left out")
+    return folder
+
+
+def _export_checkpoint(args: argparse.Namespace) -> Path:
+    if args.weights or args.words:
+        raise OptionError("--weights and --words are for --from; a checkpoint has --lexicon and --lm")
+    if len(args.paths) != 2 or (args.lexicon is None and not args.encoder_only):
+        raise OptionError("expected CHECKPOINT, FOLDER and --lexicon, or --from torchaudio:NAME and FOLDER")
+    folder: Path = args.paths[1]
+    state = checkpoint.load(args.paths[0])
     if args.blend:
         other, share = args.blend
         state = checkpoint.blend(state, checkpoint.load(Path(other)), float(share))
     model = checkpoint.build(state)
+    if args.encoder_only:
+        export_encoder(model, folder, args.precision or ["int8"])
+        return folder
     decoder = DecoderSettings(
         lexicon=args.lexicon.name,
         lm=None if args.lm is None else args.lm.name,
@@ -59,11 +126,11 @@ def _run(args: argparse.Namespace) -> int:
         calibration=Calibration(),
         g2p=None if args.g2p is None else args.g2p.name,
     )
-    if (args.folder / MANIFEST).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
-        tuned = read(args.folder).decoder
+    if (folder / MANIFEST).exists():  # a new checkpoint in an old bundle keeps what was tuned on dev
+        tuned = read(folder).decoder
         decoder = replace(decoder, options=tuned.options, calibration=tuned.calibration)
     release = Release(
-        name=args.name,
+        name=args.name or "en-small",
         language="en",
         tokens=TOKENS,
         frontend=FrontendOptions(),
@@ -72,20 +139,16 @@ def _run(args: argparse.Namespace) -> int:
         training=describe_training(model, args.corpora),
     )
     with tempfile.TemporaryDirectory() as temporary:
-        made = {precision: Path(temporary) / f"{precision}.onnx" for precision in PRECISIONS}
-        export_fp32(model, made["fp32"])
-        if "int8" in args.precision:
-            quantise_int8(made["fp32"], made["int8"])
-        if "fp16" in args.precision:
-            convert_fp16(made["fp32"], made["fp16"])
+        fp32 = Path(temporary) / "fp32.onnx"
+        export_fp32(model, fp32)
         words = [path for path in (args.lexicon, args.lm, args.g2p) if path is not None]
-        publish(release, {precision: made[precision] for precision in args.precision}, words, args.folder)
+        publish(release, at_precisions(fp32, args.precision or ["int8"]), words, folder)
     if args.checkpoint_fp16 is not None:
         args.checkpoint_fp16.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save_half(args.checkpoint_fp16, model)
-    for file in sorted(args.folder.iterdir()):
-        print(f"{file.stat().st_size / 1e6:8.2f} MB  {file}")
-    return DONE
+    return folder
 
 
-COMMAND = Command("export", "turn a checkpoint into a model bundle", _add_arguments, _run)
+COMMAND = Command(
+    "export", "turn a checkpoint, or a network of torchaudio, into a model bundle", _add_arguments, _run
+)

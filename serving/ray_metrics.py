@@ -1,0 +1,40 @@
+"""Metrics of several replicas as one exposition: each sample gets the label ``replica``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+LABEL = "replica"
+
+
+class _Several(Collector):
+    def __init__(self, families: Mapping[str, Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        yield from self._families.values()
+
+
+def merged(expositions: Mapping[str, bytes]) -> bytes:
+    """One text for Prometheus out of those of several replicas, by their names. The same metric stands together."""
+    families: dict[str, Metric] = {}
+    for replica, text in sorted(expositions.items()):
+        for family in text_string_to_metric_families(text.decode()):
+            kept = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                kept.add_sample(
+                    sample.name,
+                    {**sample.labels, LABEL: replica},
+                    sample.value,
+                    sample.timestamp,
+                    sample.exemplar,
+                )
+    registry = CollectorRegistry()
+    registry.register(_Several(families))
+    return generate_latest(registry)

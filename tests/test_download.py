@@ -1,0 +1,348 @@
+"""``asr.download`` against a server that breaks off, changes its mind, and lies."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from asr import download
+from asr.download import Wanted, downloaded
+from asr.errors import BundleDigestError, BundleError, DownloadError, OptionError
+
+CONTENT = bytes(range(256)) * 2000  # 512,000 bytes: several reads
+OTHER = CONTENT[::-1]
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+LIMIT = 1_000_000
+
+Reply = Callable[["Handler"], None]
+
+
+class Server(ThreadingHTTPServer):
+    """Plays one reply a request, the last one for all further ones; keeps the headers that it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self, *replies: Reply) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies = list(replies)
+        self.asked: list[dict[str, str]] = []
+
+    @property
+    def url(self) -> str:
+        """Of the file."""
+        return f"http://127.0.0.1:{self.server_address[1]}/model.zip"
+
+    def ranges(self) -> list[str | None]:
+        """What each request wanted."""
+        return [headers.get("Range") for headers in self.asked]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Hands a request to the next reply."""
+
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append(dict(self.headers))
+        replies = self.server.replies
+        (replies.pop(0) if len(replies) > 1 else replies[0])(self)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing on stderr."""
+
+    def reset(self) -> None:
+        """Break the connection as a crash does."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+
+def whole(content: bytes = CONTENT, *, upto: int | None = None, **headers: str) -> Reply:
+    """All of it with 200, or its beginning, then a broken connection."""
+
+    def reply(handler: Handler) -> None:
+        handler.send_response(200)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in ({"Content-Length": str(len(content))} | given).items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(content[:upto])
+
+    return reply
+
+
+def rest(content: bytes = CONTENT, *, upto: int | None = None, **headers: str) -> Reply:
+    """What the request's range asks for, with 206; or less."""
+
+    def reply(handler: Handler) -> None:
+        start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        handler.send_response(206)
+        defaults = {
+            "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}",
+            "Content-Length": str(len(content) - start),
+        }
+        for name, value in (defaults | {k.replace("_", "-"): v for k, v in headers.items()}).items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(content[start:upto])
+
+    return reply
+
+
+def status(code: int, **headers: str) -> Reply:
+    """No content."""
+
+    def reply(handler: Handler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return reply
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Makes servers; they end with the test."""
+    servers = []
+
+    def make(*replies: Reply) -> Server:
+        server = Server(*replies)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def fetch(server: Server, folder: Path, sha256: str | None = DIGEST, size: int | None = None) -> bytes:
+    """The whole file's bytes."""
+    with downloaded(Wanted(server.url, LIMIT, sha256, size), folder) as path:
+        return path.read_bytes()
+
+
+def test_a_file_comes_and_nothing_is_left(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """After the block the folder is gone, too."""
+    folder = tmp_path / "downloads"
+    assert fetch(serve(whole()), folder) == CONTENT
+    assert not folder.exists()
+
+
+def test_a_broken_connection_goes_on_at_once(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Twice in one run; the rest is asked for by range and version, and progress never goes back."""
+    server = serve(
+        whole(upto=100_000, ETag='"v1"'),
+        rest(upto=300_000, ETag='"v1"'),
+        rest(ETag='"v1"'),
+    )
+    seen: list[tuple[int, int | None]] = []
+    with downloaded(Wanted(server.url, LIMIT, DIGEST), tmp_path, lambda *at: seen.append(at)) as path:
+        assert path.read_bytes() == CONTENT
+    assert server.ranges() == [None, "bytes=100000-", "bytes=300000-"]
+    assert [headers.get("If-Range") for headers in server.asked] == [None, '"v1"', '"v1"']
+    assert seen == sorted(seen)
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_a_later_run_goes_on(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """A server that is gone leaves what came, and the message says how much."""
+    server = serve(whole(upto=200_000, ETag='"v1"'), status(503))
+    with pytest.raises(DownloadError, match=r"HTTP Error 503"):
+        fetch(server, tmp_path)
+    server.replies[:] = [rest(ETag='"v1"')]
+    assert fetch(server, tmp_path) == CONTENT
+    assert server.ranges()[-1] == "bytes=200000-"
+
+
+def test_a_server_that_breaks_off_for_good_is_given_up(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """After three requests that bring nothing; what came before is kept for the next run."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), rest(upto=0, ETag='"v1"'))
+    with pytest.raises(DownloadError, match=r"100000 of 512000 bytes came .* goes on there"):
+        fetch(server, tmp_path)
+    assert len(server.asked) == 1 + download.IDLE_TRIES
+    server.replies[:] = [rest(ETag='"v1"')]
+    assert fetch(server, tmp_path) == CONTENT
+
+
+def test_a_reset_connection_goes_on(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """As one that was closed; where the reset overtook all of the bytes, the next run begins anew."""
+
+    def crash(handler: Handler) -> None:
+        whole(upto=150_000, ETag='"v1"')(handler)
+        handler.wfile.flush()
+        handler.reset()
+
+    def answer(handler: Handler) -> None:
+        (rest if "Range" in handler.headers else whole)(ETag='"v1"')(handler)
+
+    server = serve(crash, answer)
+    with suppress(DownloadError):
+        fetch(server, tmp_path)
+    assert fetch(server, tmp_path) == CONTENT
+
+
+def test_a_file_that_changed_between_tries_comes_whole(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """The server answers If-Range with 200 and the new version; nothing of the old one is in it."""
+    server = serve(whole(OTHER, upto=100_000, ETag='"v1"'), whole(ETag='"v2"'))
+    assert fetch(server, tmp_path, sha256=DIGEST) == CONTENT
+    assert server.asked[1]["If-Range"] == '"v1"'
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ETag": '"v2"'},
+        {"ETag": '"v1"', "Content-Range": "bytes 5-511999/512000"},
+        {"ETag": '"v1"', "Content-Range": "bytes 100000-511999/777777"},
+        {"ETag": '"v1"', "Content-Range": "rubbish"},
+    ],
+)
+def test_a_part_of_something_else_is_not_joined(
+    serve: Callable[..., Server], tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    """206 of another version, place or length, from a server that ignores If-Range: all is asked for again."""
+    server = serve(whole(OTHER, upto=100_000, ETag='"v1"'), rest(**wrong), whole(ETag='"v2"'))
+    assert fetch(server, tmp_path) == CONTENT
+    assert server.ranges() == [None, "bytes=100000-", None]
+
+
+def test_a_server_without_ranges_sends_all_again(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """200 in answer to a range: what was kept is put aside, not doubled."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), whole(ETag='"v1"'))
+    assert fetch(server, tmp_path) == CONTENT
+
+
+def test_a_weak_etag_is_no_version(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """It promises no equal bytes: the date is named instead."""
+    date = "Sat, 21 Nov 2026 10:00:00 GMT"
+    server = serve(whole(upto=10, ETag='W/"v1"', Last_Modified=date), rest(Last_Modified=date))
+    assert fetch(server, tmp_path) == CONTENT
+    assert server.asked[1]["If-Range"] == date
+
+
+def test_without_a_version_only_a_digest_lets_it_go_on(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """With one, mixed bytes are found in the end, and thrown away."""
+    server = serve(whole(OTHER, upto=100_000), rest())
+    with pytest.raises(BundleDigestError, match="was thrown away"):
+        fetch(server, tmp_path / "downloads")
+    assert not (tmp_path / "downloads").exists()
+    server = serve(whole(upto=100_000), rest())
+    assert fetch(server, tmp_path) == CONTENT
+
+
+def test_a_length_that_promises_too_much_is_found(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """The file ends before: the server says so with 416, and again after all of it was asked for anew."""
+    lie = {"Content_Length": "600000", "ETag": '"v1"'}
+    server = serve(whole(**lie), status(416, Content_Range="bytes */512000"))
+    assert fetch(server, tmp_path) == CONTENT  # what we have is all that there is
+    server = serve(whole(**lie), status(416, Content_Range="bytes */1"), whole(**lie), status(416))
+    with pytest.raises(DownloadError, match="HTTP Error 416"):
+        fetch(server, tmp_path)
+
+
+def test_a_length_that_promises_too_little_is_found(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """By the digest over the whole."""
+    server = serve(whole(Content_Length="1000"))
+    with pytest.raises(BundleDigestError, match=f"{DIGEST} was expected"):
+        fetch(server, tmp_path)
+
+
+def test_416_for_a_whole_file_ends_the_download(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """All had come when the run was killed: nothing is fetched again."""
+    server = serve(whole(ETag='"v1"'), status(416, Content_Range=f"bytes */{len(CONTENT)}"))
+    with (
+        pytest.raises(KeyboardInterrupt),
+        downloaded(Wanted(server.url, LIMIT, DIGEST), tmp_path),
+    ):
+        raise KeyboardInterrupt
+    assert fetch(server, tmp_path) == CONTENT
+    assert server.ranges() == [None, f"bytes={len(CONTENT)}-"]
+
+
+def test_redirects_are_followed_with_the_range(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """As stores with signed addresses do: the address asked is always the first."""
+    store = serve(whole(upto=100_000, ETag='"v1"'), rest(ETag='"v1"'))
+    server = serve(status(302, Location=store.url))
+    assert fetch(server, tmp_path) == CONTENT
+    assert store.ranges() == [None, "bytes=100000-"]
+    assert store.asked[1]["If-Range"] == '"v1"'
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
+def test_redirects_lead_to_the_web_only(serve: Callable[..., Server], tmp_path: Path, target: str) -> None:
+    """Not to files of this machine."""
+    with pytest.raises((DownloadError, OptionError)):
+        fetch(serve(status(302, Location=target)), tmp_path)
+
+
+def test_too_large_a_file_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """By what the server says, or by what comes."""
+    endless = b"0" * (LIMIT + 1)
+    with pytest.raises(BundleError, match="is larger than 1000000 bytes"):
+        fetch(serve(whole(endless, upto=0)), tmp_path)
+
+    def nameless(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(endless)
+
+    with pytest.raises(BundleError, match="is larger than 1000000 bytes"):
+        fetch(serve(nameless), tmp_path / "downloads")
+    assert not (tmp_path / "downloads").exists()
+
+
+def test_another_size_than_the_index_says_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """At the first header."""
+    with pytest.raises(BundleError, match="has 512000 bytes; 512001 were expected"):
+        fetch(serve(whole()), tmp_path, size=512_001)
+
+
+def test_without_a_network_the_message_says_what_to_do(tmp_path: Path) -> None:
+    """Nobody listens there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: refused
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/model.zip"
+        with (
+            pytest.raises(
+                DownloadError, match=r"127\.0\.0\.1 cannot be reached .* bring the file by other means"
+            ),
+            downloaded(Wanted(url, LIMIT, DIGEST), tmp_path / "downloads"),
+        ):
+            raise AssertionError("nothing can have come")
+    assert not (tmp_path / "downloads").exists()
+
+
+def test_one_download_of_a_file_at_a_time(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """A second process would write into the same part."""
+    server = serve(whole())
+    wanted = Wanted(server.url, LIMIT, DIGEST)
+    with (
+        downloaded(wanted, tmp_path),
+        pytest.raises(OptionError, match="is being downloaded already"),
+        downloaded(wanted, tmp_path),
+    ):
+        raise AssertionError("two at once")
+
+
+def test_a_damaged_note_begins_anew(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Nothing is known of the bytes beside it."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), status(503))
+    with pytest.raises(DownloadError):
+        fetch(server, tmp_path)
+    (note,) = tmp_path.glob("*.json")
+    note.write_text("{", encoding="utf-8")
+    server.replies[:] = [whole()]
+    assert fetch(server, tmp_path) == CONTENT
+    assert server.ranges()[-1] is None

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
 
+from monitoring.intervals import Z, wilson
 from monitoring.label_values import LabelValues
 from monitoring.record import Outcome, Record, Transport
 from monitoring.rollup import EDGES, Rollup, RollupKey, total
 
-Z95 = 1.959964
 HOUR = timedelta(hours=1)
 MOST_VALUES = 40  # of a slice: clients may send any name of a device
 LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 8.0)
@@ -41,12 +41,7 @@ class Interval:
 
 def share(part: int, whole: int) -> Interval | None:
     """``part`` of ``whole``; None of nothing."""
-    if not whole:
-        return None
-    p, z2 = part / whole, Z95**2
-    middle = (p + z2 / (2 * whole)) / (1 + z2 / whole)
-    half = Z95 * math.sqrt(p * (1 - p) / whole + z2 / (4 * whole**2)) / (1 + z2 / whole)
-    return Interval(p, max(middle - half, 0.0), min(middle + half, 1.0))
+    return Interval(part / whole, *wilson(part, whole)) if whole else None
 
 
 def change(now: Interval | None, before: Interval | None) -> Interval | None:
@@ -62,7 +57,7 @@ def change(now: Interval | None, before: Interval | None) -> Interval | None:
 def quantile(rollup: Rollup, name: str, q: float) -> Interval | None:
     """Of a measured feature, with the interval of its place among the values; None where nothing was measured."""
     count = sum(rollup.bins.get(name, ()))
-    off = Z95 * math.sqrt(q * (1 - q) / count) if count else 0.0
+    off = Z * math.sqrt(q * (1 - q) / count) if count else 0.0
     found = [rollup.quantile(name, min(max(q + side * off, 0.0), 1.0)) for side in (0, -1, 1)]
     value, low, high = found
     return None if value is None or low is None or high is None else Interval(value, low, high)

@@ -49,13 +49,13 @@ def test_behind_kaldis_features_it_is_the_whole_model(tmp_path: Path) -> None:
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
-    """Kaldi's fbank of samples in [-1, 1], with our edges of the filters: ``(frames, 80)``."""
+    """Kaldi's fbank of 16-bit samples as those in [-1, 1] would have it if its floor were lower: ``(frames, 80)``."""
     options = fbank.FbankOptions()
     options.frame_opts.dither = 0.0
     options.frame_opts.snip_edges = True
     options.mel_opts.num_bins = 80
-    options.energy_floor = 0.0
     computer = fbank.OnlineFbank(options)
-    computer.accept_waveform(16_000, samples.tolist())
+    computer.accept_waveform(16_000, (samples * 32768.0).tolist())
     computer.input_finished()
-    return np.stack([computer.get_frame(at) for at in range(computer.num_frames_ready)])
+    frames = np.stack([computer.get_frame(at) for at in range(computer.num_frames_ready)])
+    return np.asarray(frames - 2.0 * np.log(32768.0), np.float32)

@@ -1,9 +1,9 @@
 """The encoder of a bundle alone, for a runtime that computes Kaldi's filter bank itself, such as sherpa-onnx.
 
 A bundle's graph takes a waveform. Cut where its log-mel is made, and given inputs by the names that sherpa-onnx knows
-of "zipformer CTC" models, it takes fbank features instead; nothing else of it changes. Two differences remain that such
-a runtime brings along: sherpa-onnx's filters end at 7.6 kHz, ours at 8 kHz, and its frames at the edges are mirrored.
-Its greedy search gives tokens, which in a model of phones are not words.
+of "zipformer CTC" models, it takes fbank features instead; nothing else of it changes. Three differences remain that
+sherpa-onnx brings along: its filters end at 7.6 kHz, ours at 8 kHz; its frames at the edges are mirrored; its floor of
+the logarithm is 90 dB higher, as its samples are in [-1, 1]. Its greedy search gives tokens, which here are phones.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -137,6 +138,12 @@ def test_interrupted_and_without_its_node_a_cluster_gives_the_same_bytes(
     assert [said for said in watcher.said if "was lost" in said] != []
     assert watcher.heard_clips == 50
     assert content(tmp_path / "ray") == content(tmp_path / "local")
+    here = os.getpid()
+    stranger = partial(
+        cluster.Cluster, installed=lambda: str(1 + (os.getpid() == here)), address=nodes.address
+    )
+    with pytest.raises(WorkerError, match="has voicesearch 1, and the job was started with 2"):
+        job.run(replace(on_ray, output=tmp_path / "other", engine=stranger), Watcher())
     again = Watcher()
     assert job.run(replace(local, output=tmp_path / "ray"), again) == totals
     assert again.counts is not None
@@ -180,10 +187,13 @@ def test_a_file_that_this_node_does_not_see_is_told_from_one_that_is_nowhere(
 
 def test_a_node_that_cannot_do_the_job_says_so(hearing: Callable[..., Any], tmp_path: Path) -> None:
     """Without the folder, or with another version of voicesearch."""
+    from asr.batch import actor
+
+    table = actor.clips_table([(0, Task("00.wav", 0, 0, size=3))])
     with pytest.raises(WorkerError, match=r"has no folder .*every node must see the clips"):
-        hearing(spec={"root": tmp_path / "absent"})
+        hearing(spec={"root": tmp_path / "absent"})(table)
     with pytest.raises(WorkerError, match="has voicesearch 1, and the job was started with 2"):
-        hearing(wanted="2")
+        hearing(wanted="2")(table)
 
 
 def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:

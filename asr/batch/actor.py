@@ -23,22 +23,32 @@ class Hearing:
 
     def __init__(self, spec: WorkerSpec, installed: Callable[[], str], wanted: str) -> None:
         self._node = _address()
-        if installed() != wanted:
-            raise WorkerError(
-                f"node {self._node} has voicesearch {installed()}, and the job was started with {wanted}: install "
-                "the same version on every node"
+        # Raised with the first table: of what a constructor raises Ray tells no more than that the actor died.
+        self._refusal = self._unfit(spec, installed(), wanted)
+        self._said: list[str] = []
+        self._pool = Pool(spec, 0 if self._refusal else 1, self._said.append)
+        self._pool.__enter__()  # its process ends with this one
+
+    def _unfit(self, spec: WorkerSpec, installed: str, wanted: str) -> WorkerError | None:
+        if installed != wanted:
+            return WorkerError(
+                f"node {self._node} has voicesearch {installed}, and the job was started with {wanted}: install the "
+                "same version on every node"
             )
         if not spec.root.is_dir():
-            raise WorkerError(
+            return WorkerError(
                 f"node {self._node} has no folder {spec.root}: every node must see the clips under the same path, on "
                 "a shared file system"
             )
-        self._said: list[str] = []
-        self._pool = Pool(spec, 1, self._said.append)
-        self._pool.__enter__()  # its process ends with this one
+        return None
 
     def __call__(self, clips: Any) -> Any:
-        """The rows of a table that `clips_table` made, as `lines_table` makes them."""
+        """The rows of a table that `clips_table` made, as `lines_table` makes them.
+
+        Raises WorkerError on a node that cannot do the job, and what kept the worker from loading.
+        """
+        if self._refusal is not None:
+            raise self._refusal
         known = {
             Task(name.decode("utf-8", "surrogateescape"), 0, place): seen
             for place, (name, seen) in _rows(clips)

@@ -23,7 +23,7 @@ from asr.batch.pool import Task
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
 from asr.cli import main
-from asr.errors import AsrError, OptionError, WorkerError
+from asr.errors import WorkerError
 
 pytest.importorskip("ray.data", reason="needs the extra ray")
 
@@ -191,9 +191,9 @@ def test_a_node_that_cannot_do_the_job_says_so(hearing: Callable[..., Any], tmp_
 
     table = actor.clips_table([(0, Task("00.wav", 0, 0, size=3))])
     with pytest.raises(WorkerError, match=r"has no folder .*every node must see the clips"):
-        hearing(spec={"root": tmp_path / "absent"})(table)
+        list(actor.read_lines(hearing(spec={"root": tmp_path / "absent"})(table)))
     with pytest.raises(WorkerError, match="has voicesearch 1, and the job was started with 2"):
-        hearing(wanted="2")(table)
+        list(actor.read_lines(hearing(wanted="2")(table)))
 
 
 def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:
@@ -205,15 +205,11 @@ def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:
     assert [each for run in runs for each in run] == tasks
 
 
-def test_what_a_node_raised_is_raised_here() -> None:
-    """The error of ours in the chain that Ray builds; anything else is a WorkerError of one line."""
-    inner = OptionError("no such model")
-    outer = RuntimeError("a page of traceback")
-    outer.__cause__ = inner
-    assert cluster._cause(outer) is inner
-    found = cluster._cause(RuntimeError("first\nsecond"))
-    assert isinstance(found, AsrError)
-    assert str(found) == "Ray could not go on: RuntimeError: first"
+def test_of_a_page_of_traceback_the_line_that_matters_is_told() -> None:
+    """The last error that it names; else its first line."""
+    page = "ray::MapWorker.submit()\n  File x\nKeyError: 'row'\nTo change retry attempts, configure"
+    assert cluster._gist(RuntimeError(page)) == "KeyError: 'row'"
+    assert cluster._gist(RuntimeError("first\nsecond")) == "RuntimeError: first"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from asr.batch.pool import Task
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
 from asr.cli import main
-from asr.errors import AsrError, OptionError, WorkerError
+from asr.errors import WorkerError
 
 pytest.importorskip("ray.data", reason="needs the extra ray")
 
@@ -137,6 +138,12 @@ def test_interrupted_and_without_its_node_a_cluster_gives_the_same_bytes(
     assert [said for said in watcher.said if "was lost" in said] != []
     assert watcher.heard_clips == 50
     assert content(tmp_path / "ray") == content(tmp_path / "local")
+    here = os.getpid()
+    stranger = partial(
+        cluster.Cluster, installed=lambda: str(1 + (os.getpid() == here)), address=nodes.address
+    )
+    with pytest.raises(WorkerError, match="has voicesearch 1, and the job was started with 2"):
+        job.run(replace(on_ray, output=tmp_path / "other", engine=stranger), Watcher())
     again = Watcher()
     assert job.run(replace(local, output=tmp_path / "ray"), again) == totals
     assert again.counts is not None
@@ -180,10 +187,13 @@ def test_a_file_that_this_node_does_not_see_is_told_from_one_that_is_nowhere(
 
 def test_a_node_that_cannot_do_the_job_says_so(hearing: Callable[..., Any], tmp_path: Path) -> None:
     """Without the folder, or with another version of voicesearch."""
+    from asr.batch import actor
+
+    table = actor.clips_table([(0, Task("00.wav", 0, 0, size=3))])
     with pytest.raises(WorkerError, match=r"has no folder .*every node must see the clips"):
-        hearing(spec={"root": tmp_path / "absent"})
+        list(actor.read_lines(hearing(spec={"root": tmp_path / "absent"})(table)))
     with pytest.raises(WorkerError, match="has voicesearch 1, and the job was started with 2"):
-        hearing(wanted="2")
+        list(actor.read_lines(hearing(wanted="2")(table)))
 
 
 def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:
@@ -195,15 +205,11 @@ def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:
     assert [each for run in runs for each in run] == tasks
 
 
-def test_what_a_node_raised_is_raised_here() -> None:
-    """The error of ours in the chain that Ray builds; anything else is a WorkerError of one line."""
-    inner = OptionError("no such model")
-    outer = RuntimeError("a page of traceback")
-    outer.__cause__ = inner
-    assert cluster._cause(outer) is inner
-    found = cluster._cause(RuntimeError("first\nsecond"))
-    assert isinstance(found, AsrError)
-    assert str(found) == "Ray could not go on: RuntimeError: first"
+def test_of_a_page_of_traceback_the_line_that_matters_is_told() -> None:
+    """The last error that it names; else its first line."""
+    page = "ray::MapWorker.submit()\n  File x\nKeyError: 'row'\nTo change retry attempts, configure"
+    assert cluster._gist(RuntimeError(page)) == "KeyError: 'row'"
+    assert cluster._gist(RuntimeError("first\nsecond")) == "RuntimeError: first"
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,18 @@ that it would get there. So whatever kills an actor was not a clip, and the clus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from asr.batch.pool import Pool, Task
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
-from asr.errors import WorkerError
+from asr.errors import AsrError, WorkerError
 from asr.formats import jsonl, row
 
 ABSENT = FileNotFoundError.__name__
+SAID, FAILED = -1, -2  # in place of a clip's number: a warning, and an error that is not a clip's
 
 
 class Hearing:
@@ -23,22 +25,38 @@ class Hearing:
 
     def __init__(self, spec: WorkerSpec, installed: Callable[[], str], wanted: str) -> None:
         self._node = _address()
-        if installed() != wanted:
-            raise WorkerError(
-                f"node {self._node} has voicesearch {installed()}, and the job was started with {wanted}: install "
-                "the same version on every node"
+        # Told with the first table: of an error of a constructor Ray says that the actor died, of a later one its text.
+        self._refusal = self._unfit(spec, installed(), wanted)
+        self._said: list[str] = []
+        self._pool = Pool(spec, 0 if self._refusal else 1, self._said.append)
+        self._pool.__enter__()  # its process ends with this one
+
+    def _unfit(self, spec: WorkerSpec, installed: str, wanted: str) -> WorkerError | None:
+        if installed != wanted:
+            return WorkerError(
+                f"node {self._node} has voicesearch {installed}, and the job was started with {wanted}: install the "
+                "same version on every node"
             )
         if not spec.root.is_dir():
-            raise WorkerError(
+            return WorkerError(
                 f"node {self._node} has no folder {spec.root}: every node must see the clips under the same path, on "
                 "a shared file system"
             )
-        self._said: list[str] = []
-        self._pool = Pool(spec, 1, self._said.append)
-        self._pool.__enter__()  # its process ends with this one
+        return None
 
     def __call__(self, clips: Any) -> Any:
-        """The rows of a table that `clips_table` made, as `lines_table` makes them."""
+        """The rows of a table that `clips_table` made, as `lines_table` makes them.
+
+        What `read_lines` raises of it: WorkerError of a node that cannot do the job, and what kept it from loading.
+        """
+        try:
+            return self._heard(clips)
+        except (AsrError, OSError) as error:
+            return _table([(FAILED, pickle.dumps(error), 0.0, None)])
+
+    def _heard(self, clips: Any) -> Any:
+        if self._refusal is not None:
+            raise self._refusal
         known = {
             Task(name.decode("utf-8", "surrogateescape"), 0, place): seen
             for place, (name, seen) in _rows(clips)
@@ -80,10 +98,13 @@ def clips_table(clips: Iterable[tuple[int, Task]]) -> Any:
 
 def lines_table(lines: Iterable[tuple[int, Line]], said: Iterable[str]) -> Any:
     """Rows with the numbers of their clips, and what the worker warned of: a row without a number each."""
+    numbered = [(number, line.row, line.duration_s, line.error) for number, line in lines]
+    return _table(numbered + [(SAID, text.encode(), 0.0, None) for text in said])
+
+
+def _table(everything: Sequence[tuple[int, bytes, float, str | None]]) -> Any:
     import pyarrow
 
-    numbered = [(number, line.row, line.duration_s, line.error) for number, line in lines]
-    everything = numbered + [(-1, text.encode(), 0.0, None) for text in said]
     kinds = {
         "number": pyarrow.int64(),
         "row": pyarrow.binary(),
@@ -99,10 +120,12 @@ def lines_table(lines: Iterable[tuple[int, Line]], said: Iterable[str]) -> Any:
 
 
 def read_lines(table: Any) -> Iterator[tuple[int | None, Line]]:
-    """What `lines_table` has made; the line of a warning has no number."""
+    """What an actor has answered; the line of a warning has no number. Raises what kept it from hearing."""
     columns = (table[name].to_pylist() for name in ("number", "row", "duration_s", "error"))
     for number, text, duration_s, error in zip(*columns, strict=True):
-        yield (None if number < 0 else number), Line(text, duration_s, error)
+        if number == FAILED:
+            raise pickle.loads(text)  # Ray has unpickled all that comes from there already
+        yield (None if number == SAID else number), Line(text, duration_s, error)
 
 
 def _rows(clips: Any) -> Iterator[tuple[int, tuple[bytes, bool]]]:

@@ -75,8 +75,10 @@ class Cluster:
                         f"{FRUITLESS} times in a row a node was lost before it had heard a clip: {first_line(error)}"
                     ) from error
                 self._say(f"a node or its process was lost: {len(missing):,} clips are left to the others")
-            except Exception as error:
-                raise _cause(error) from error
+            except (AsrError, OSError):
+                raise
+            except Exception as error:  # a fault of ours on a node, or of Ray
+                raise WorkerError(f"Ray could not go on: {_gist(error)}") from error
 
     def _round(self, missing: dict[int, Task]) -> Iterator[tuple[int, Line]]:
         """Hear clips until all are heard or an actor dies."""
@@ -145,11 +147,7 @@ def _lost() -> tuple[type[Exception], ...]:
     )
 
 
-def _cause(error: BaseException) -> Exception:
-    """What a person should read of an error from a node: ours, as it would be on one machine."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, AsrError | OSError):
-            return found
-        found = getattr(found, "cause", None) or found.__cause__
-    return WorkerError(f"Ray could not go on: {type(error).__name__}: {first_line(error)}")
+def _gist(error: Exception) -> str:
+    """The line that matters of a message of dozens: the innermost error, if one is named."""
+    lines = [line.strip() for line in str(error).splitlines() if "Error: " in line]
+    return lines[-1] if lines else f"{type(error).__name__}: {first_line(error)}"

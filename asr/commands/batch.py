@@ -117,11 +117,11 @@ def run(args: Namespace) -> int:
         wanted = replace(wanted, workers=args.workers)
     with Bar() as bar:
         totals = job.run(wanted, bar)
-    if effort := bar.effort():
-        say(effort)
     failed = f"{totals.failed:,} failed" if totals.failed else "none failed"
     rows = args.output / shards.FOLDER
     say(f"{totals.clips:,} clips, {totals.audio_s / 3600:.2f} h of audio, {failed}; rows in {rows}")
+    if effort := bar.effort():
+        say(effort)
     return SOME_FAILED if totals.failed else DONE
 
 

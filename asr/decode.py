@@ -118,7 +118,8 @@ class BeamDecoder:
 
     ``lm`` is a KenLM binary or an ARPA file, plain or ``.gz``. The model scores sentence start and end,
     so a clip is taken for one whole utterance. Every word of ``hotwords`` must be in the lexicon, else
-    OptionError. Not safe for use from several threads at once.
+    OptionError. A ``separator`` is the token behind every word of a network that spells: no part of the word's time
+    and confidence. Not safe for use from several threads at once.
     """
 
     def __init__(
@@ -128,8 +129,10 @@ class BeamDecoder:
         lm: Path | None = None,
         options: DecoderOptions | None = None,
         hotwords: Hotwords | None = None,
+        separator: int | None = None,
     ) -> None:
         options = options or DecoderOptions()
+        self.separator = separator
         decoder, dictionary = _flashlight()
         self._options = options
         self._vocabulary_size = vocabulary_size
@@ -248,7 +251,8 @@ class BeamDecoder:
 
     def _timed(self, result: Any, rows: Rows, log_probs: LogProbs) -> tuple[HypothesisWord, ...]:
         # The result has one entry more at either end than there are rows: before the first, after the last.
-        path = rows.spread(self._boosted.plain(result.tokens[1:-1]), BLANK).tolist()
+        path = rows.spread(self._boosted.plain(result.tokens[1:-1]), BLANK)
+        path = (path if self.separator is None else np.where(path == self.separator, BLANK, path)).tolist()
         labels = rows.spread(result.words[1:-1], -1)
         bounds = rows.bounds.tolist()
         words, start = [], 0

@@ -77,11 +77,13 @@ def with_catalog(
     general: BeamDecoder, options: DecoderOptions, catalogue: Catalog, tokens: Sequence[str]
 ) -> MixtureDecoder:
     """``general``, which has ``options``, mixed with a catalogue. Raises CatalogError where the tokens differ."""
-    special = catalog_decoder(catalogue, options, tokens)
+    special = catalog_decoder(catalogue, options, tokens, general.separator)
     return MixtureDecoder(general, special, catalogue.weight, options)
 
 
-def catalog_decoder(catalogue: Catalog, options: DecoderOptions, tokens: Sequence[str]) -> BeamDecoder:
+def catalog_decoder(
+    catalogue: Catalog, options: DecoderOptions, tokens: Sequence[str], separator: int | None = None
+) -> BeamDecoder:
     """The search for the catalogue's sentences alone, with the weights of ``options`` and wider beams."""
     wider = replace(
         options,
@@ -92,7 +94,7 @@ def catalog_decoder(catalogue: Catalog, options: DecoderOptions, tokens: Sequenc
         n_best=max(options.n_best, _N_BEST),
         skip_blanks=False,
     )
-    return BeamDecoder(catalogue.lexicon(tokens), len(tokens), catalogue.lm, wider)
+    return BeamDecoder(catalogue.lexicon(tokens), len(tokens), catalogue.lm, wider, separator=separator)
 
 
 def _texts(hypothesis: Hypothesis) -> list[str]:

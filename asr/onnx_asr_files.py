@@ -118,7 +118,7 @@ def find(model: str | Path, precision: str | None = None) -> dict[str, Path]:
             f"{model} is no folder of a model{wanted}: {_first_line(error)} Where no config.json tells the type, say "
             f"it: {PREFIX}TYPE=FOLDER"
         ) from error
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # a config.json may hold anything
         raise BundleError(f"{model} is no model that onnx-asr knows: {_first_line(error)}") from error
 
 
@@ -184,9 +184,9 @@ def _resolve(named: Named, precision: str | None, *, offline: bool) -> dict[str,
 
 def _language(named: Named, files: Mapping[str, Path]) -> str:
     if "config" in files:
-        said = json.loads(files["config"].read_text(encoding="utf-8")).get("language")
-        if isinstance(said, str):
-            return said
+        config = json.loads(files["config"].read_text(encoding="utf-8"))
+        if isinstance(config, dict) and isinstance(config.get("language"), str):
+            return str(config["language"])
     known = [code for name, code in LANGUAGES.items() if named.kind and named.kind.startswith(name)]
     return known[0] if known and named.folder is None else UNDETERMINED
 

@@ -182,8 +182,9 @@ def load_decoder(
         unknown = [word for word in hotwords.words if word not in known]
         lexicon += _pronounced(unknown, bundle, pronounce) if unknown else []
     lm = None if settings.lm is None else bundle.folder / settings.lm
+    separator = None if settings.separator is None else column(tokens, settings.separator)
     try:
-        beam = BeamDecoder(lexicon, len(tokens), lm, options or settings.options, hotwords)
+        beam = BeamDecoder(lexicon, len(tokens), lm, options or settings.options, hotwords, separator)
         decoder: Decoder = beam
         if catalog is not None:
             decoder = with_catalog(beam, options or settings.options, catalogs.read(catalog), tokens)
@@ -194,7 +195,7 @@ def load_decoder(
         if settings.separator is not None:
             return SpelledPath(tokens, settings.separator)
         return LexiconBestPath(lexicon, len(tokens), options or settings.options)
-    return decoder if settings.separator is None else Separated(decoder, column(tokens, settings.separator))
+    return decoder if separator is None else Separated(decoder, separator)
 
 
 def _without_lexicon(

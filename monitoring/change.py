@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from monitoring.aftermath import Aftermath
@@ -141,15 +142,15 @@ class _Stream:
 
 def _detectors() -> dict[str, Any]:
     try:
-        from river.drift import ADWIN  # an extra, and it takes a second to import
-        from river.drift.binary import HDDMW
+        # An extra that takes a second to import, and is typed in part.
+        drift, binary = import_module("river.drift"), import_module("river.drift.binary")
     except ImportError as error:
         raise MissingPackageError(
             f"changes in outcomes need the package river, 0.26 or newer ({error}): pip install 'voicesearch[monitor]'"
         ) from error
     return {
-        "ADWIN": ADWIN(delta=ADWIN_DELTA),
-        "HDDM_W": HDDMW(
+        "ADWIN": drift.ADWIN(delta=ADWIN_DELTA),
+        "HDDM_W": binary.HDDMW(
             drift_confidence=HDDM_CONFIDENCE,
             warning_confidence=HDDM_CONFIDENCE,
             lambda_val=HDDM_WEIGHT,

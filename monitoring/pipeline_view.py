@@ -172,11 +172,19 @@ def _line(quantity: Quantity, now: Sequence[Rollup], before: Mapping[int, Rollup
         if value is not None and count >= LEAST and len(every) >= NEAR:
             expected = near if len(near) >= NEAR else every
             if quantity.name in RATES:
-                usual = min(max(median(expected), 1 / (count + 2)), 1 - 1 / (count + 2))
-                error = math.sqrt(usual * (1 - usual) / count)  # if nothing had moved
+                error = _error(value, median(expected), count)
             z = _z(value, error, expected, rate=quantity.name in RATES)
         points.append(Point(value, count, z))
     return Line(quantity, median(every) if every else None, tuple(points))
+
+
+def _error(value: float, usual: float, count: int) -> float:
+    """In which the change of a rate is as many deviations as it is of its arcsine, whose spread depends on nothing.
+
+    A rate of 1 % is six of a hundred more often than a normal distribution has it.
+    """
+    deviations = 2 * math.sqrt(count) * abs(math.asin(math.sqrt(value)) - math.asin(math.sqrt(usual)))
+    return abs(value - usual) / deviations if deviations else 0.0
 
 
 def _z(value: float, error: float, reference: Sequence[float], *, rate: bool) -> float:

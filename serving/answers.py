@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 FRESH_S = 5.0
 MOST = 32
+AT_ONCE = 2  # made in threads that others need, too
 LEVEL = 5  # of compression: 6 and more take twice as long for one part in a hundred
 
 
@@ -61,6 +62,7 @@ class Answers:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._kept: OrderedDict[Hashable, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
 
     async def get(self, key: Hashable, make: Callable[[], Mapping[str, Any]]) -> Answer:
@@ -68,7 +70,7 @@ class Answers:
         now = self._clock()
         kept = self._kept.get(key)
         if kept is None or kept[0] + FRESH_S <= now or _failed(kept[1]):
-            task = asyncio.create_task(asyncio.to_thread(lambda: Answer.of(make())))
+            task = asyncio.create_task(self._make(make))
             self._kept[key] = (now, task)
             self._kept.move_to_end(key)
             while len(self._kept) > MOST:
@@ -76,6 +78,10 @@ class Answers:
         else:
             task = kept[1]
         return await asyncio.shield(task)  # who leaves does not take it from the others
+
+    async def _make(self, make: Callable[[], Mapping[str, Any]]) -> Answer:
+        async with self._turns:
+            return await asyncio.to_thread(lambda: Answer.of(make()))
 
 
 def _failed(task: asyncio.Task[Answer]) -> bool:

@@ -86,6 +86,15 @@ def test_separators_too_many_or_too_few_change_nothing(tmp_path: Path, text: str
     assert decoder.decode(written(text))[0].text == "ab c"
 
 
+@pytest.mark.parametrize("text", ["-aab-|--cc|----", "-aab-|--cc------", "|aab-|--cc-----|"])
+def test_words_last_as_long_as_their_letters(tmp_path: Path, text: str) -> None:
+    """Wherever the separator is; and they are as sure as their letters."""
+    pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")
+    words = load_decoder(bundle(tmp_path, "ab a b |\nc c |\n")).decode(written(text))[0].words
+    assert [(w.text, w.start_frame, w.end_frame) for w in words] == [("ab", 1, 4), ("c", 8, 10)]
+    assert [round(word.confidence, 3) for word in words] == [SURE, SURE]
+
+
 def test_a_missing_separator_makes_one_word(tmp_path: Path) -> None:
     """What the network ran together stays together."""
     pytest.importorskip("flashlight.lib.text", reason="no wheel of flashlight-text here")

@@ -102,7 +102,9 @@ def test_an_outage_is_told_once_shown_and_cleared(scene: Scene) -> None:
     fired, cleared = entries
     assert timedelta(minutes=30) < fired.at - NOON <= timedelta(minutes=36), "within minutes"
     assert "the budget burns" in fired.reason
-    assert cleared.at - NOON == 79 * MINUTE, "the short window of half an hour, all but one minute, and ten minutes"
+    assert cleared.at - NOON == 79 * MINUTE, (
+        "the short window of half an hour, all but one minute, and ten minutes"
+    )
     pages = [notice for notice in told.notices if notice.name == "errors-page"]
     assert [notice.ended is not None for notice in pages] == [False, True]
     assert pages[0].started == fired.at

@@ -113,5 +113,5 @@ def _rows(clips: Any) -> Iterator[tuple[int, tuple[bytes, bool]]]:
 def _address() -> str:
     import ray
 
-    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's
+    address: str = ray.util.get_node_ip_address()
     return address

@@ -6,11 +6,12 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from asr.commands.command import BAD_USAGE, DISTRIBUTION, Command
-from monitoring.commands import alarms, drift, explain, freeze, grafana, pipeline, rules, silence
+from monitoring.commands import alarms, drift, explain, freeze, grafana, pipeline, report, rules, silence
 from monitoring.errors import MonitoringError
 
 VERBS: tuple[Command, ...] = (
     pipeline.VERB,
+    report.VERB,
     alarms.VERB,
     explain.VERB,
     silence.VERB,

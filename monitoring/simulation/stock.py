@@ -1,4 +1,4 @@
-"""Sittings of many simulated weeks in which nothing happened, to draw references and windows from by the thousand.
+"""Sittings of many simulated weeks that are all alike, to draw references and windows from by the thousand.
 
 What is drawn is shuffled among the weeks: a week drawn anew has sittings of all of them, each at its own time of the
 week. So draws share no bad luck, as windows of one and the same week would, and keep the rhythm of the hours.
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from monitoring.record import Record
 from monitoring.sample import Sample, gather
+from monitoring.simulation.incidents import Incident
 from monitoring.simulation.pool import Pool
-from monitoring.simulation.rhythm import WEEK, Rhythm
 from monitoring.simulation.traffic import Scenario, traffic
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -37,9 +37,14 @@ class Stock:
     firsts: Rows
 
     @classmethod
-    def make(cls, pool: Pool, weeks: int, per_hour: float, seed: int, rhythm: Rhythm = WEEK) -> Stock:
-        """Simulate, sitting by sitting; about 10 s for 100,000 records."""
-        scenario = Scenario(MONDAY, MONDAY + timedelta(weeks=weeks), per_hour, rhythm)
+    def make(cls, pool: Pool, weeks: int, per_hour: float, seed: int, *changes: tuple[str, float]) -> Stock:
+        """Simulate, sitting by sitting; about 10 s for 100,000 records.
+
+        ``changes`` are kinds of incidents that last all the time, and the share of people whom they strike.
+        """
+        end = MONDAY + timedelta(weeks=weeks)
+        incidents = tuple(Incident(kind, MONDAY, end, share) for kind, share in changes)
+        scenario = Scenario(MONDAY, end, per_hour, incidents=incidents)
         sessions: dict[str | None, list[Record]] = {}
         for item in traffic(pool, scenario, seed):
             if isinstance(item, Record):

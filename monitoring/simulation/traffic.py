@@ -16,9 +16,12 @@ a record comes when its request ends, so ``at``, when it began, may be a moment 
 What each person did and why goes to ``told``, for tests; a record does not say.
 
 Not as in life: no session knows of another (a crowd slows nobody down; `incidents.SLOW` does), and a person who is
-struck by an incident is struck for a whole session. Records of one session resemble each other, as they do in life (a
-voice, a device, a room): a test that takes them for independent is wrong more often than it says. `independent` gives
-records that are.
+struck by an incident is struck for a whole session.
+
+As in life: records of one session resemble each other (a voice, a device, a room), so that they are not independent. A
+Kolmogorov-Smirnov test of the speech level at 5 % calls 11 % of windows of 200 drifted where nothing changed, and 13 %
+of windows of 1,000; of `independent` records, 5 % and 4 % (20 days, 120 sessions an hour, `FLAT`, seed 0). A judge of
+drift has to know of sessions.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ PEOPLE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is simulated. ``per_hour`` sessions begin on average over a week; a session has 1.9 queries or so.
+    """What is simulated. ``per_hour`` sessions begin on average over a week; a session has 1.8 queries or so.
 
     The same seed with other incidents is the same people with the same wishes at the same times, up to what the
     incidents make of them.

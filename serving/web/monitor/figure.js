@@ -60,7 +60,7 @@ export function createFigure({ title, help = "", className = "", strip = false }
   let data = null;
   /** @type {ReturnType<typeof createChart> | null} */
   let chart = null;
-  let place = 0;
+  let place = -1; // none told yet
 
   /** @param {number | null} index under the cursor */
   function tell(index) {
@@ -117,7 +117,7 @@ export function createFigure({ title, help = "", className = "", strip = false }
     /** @param {Data} next */
     update(next) {
       data = next;
-      place = Math.min(place || next.times.length - 1, next.times.length - 1);
+      place = place < 0 ? next.times.length - 1 : Math.min(place, next.times.length - 1);
       if (chart === null) draw();
       else chart.update(next);
       tell(null);

@@ -20,7 +20,8 @@ export const perMinute = where((value) => `${digits(value)}/min`);
 export const percent = where((value) => `${Number((100 * value).toFixed(value !== 0 && Math.abs(value) < 0.1 ? 1 : 0))} %`);
 export const milliseconds = where((value) => (value >= 1000 ? `${Number((value / 1000).toFixed(2))} s` : `${Number(value.toFixed(value < 10 ? 1 : 0))} ms`));
 
-const percentFinely = where((value) => `${(100 * value).toFixed(1)} %`);
+/** Of much data. */
+export const percentFinely = where((value) => `${(100 * value).toFixed(1)} %`);
 
 const UNITS = { "": "", "1/s": " a second" };
 

@@ -44,7 +44,7 @@ export function histogram(title, edges, parts, format) {
  */
 export function histogramTable(...of) {
   const [title, edges, parts, format] = of;
-  const details = make("details", { className: "as-table" }, make("summary", {}, "As a table"));
+  const details = make("details", { className: "as-table" }, make("summary", {}, "The histogram as a table"));
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const rows = parts[0].shares.map((_, bin) => [binName(edges, bin, format), ...parts.map(({ shares }) => percent(shares[bin]))]);

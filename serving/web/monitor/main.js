@@ -94,9 +94,10 @@ function showTrouble(error, againInMs) {
     at("trouble-key").hidden = !key;
     document.body.dataset.state = "trouble";
   }
+  const news = status.dataset.state !== "stale";
   status.dataset.state = "stale";
   status.textContent = answeredAt === 0 ? title : `${title}. What you see is from ${clock(answeredAt)}; trying again in ${Math.round(againInMs / 1000)} s`;
-  announce(status.textContent);
+  if (news) announce(status.textContent);
 }
 
 // How fresh it is

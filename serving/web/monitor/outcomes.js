@@ -1,7 +1,7 @@
 // What comes out and what people do with it: shares, with bands as wide as the data are few.
 
 import { createFigure } from "./figure.js";
-import { interval, percent } from "./format.js";
+import { interval, percent, percentFinely } from "./format.js";
 
 const SHARES = [
   { name: "null_rate", title: "Came out empty", help: "Of clips in which somebody spoke.", colour: "c3" },
@@ -44,7 +44,7 @@ export function createOutcomes(host) {
       const { at: share, low, high, all } = rates[name];
       const figure = figures[at];
       figure.update({ ...time, columns: [share, low, high], unsettled: late ? time.late : undefined });
-      figure.note(`${percent(all.rate)} over all; with 95 % certainty ${interval(all)} (n = ${all.n.toLocaleString("en-GB")})`);
+      figure.note(`${percentFinely(all.rate)} over all; with 95 % certainty ${interval(all)} (n = ${all.n.toLocaleString("en-GB")})`);
     });
   };
 }

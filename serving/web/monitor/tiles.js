@@ -1,7 +1,7 @@
 // The numbers on top: one glance says whether all is well.
 
 import { make } from "./dom.js";
-import { interval, milliseconds, percent, perMinute } from "./format.js";
+import { interval, milliseconds, percentFinely, perMinute } from "./format.js";
 import { spark } from "./spark.js";
 
 /**
@@ -17,7 +17,7 @@ export function showTiles(host, view) {
   const slow = latency.p95.all > latency.target_ms;
   host.replaceChildren(
     tile("#traffic", "Requests", perMinute(view.requests / minutes), `${view.requests.toLocaleString("en-GB")} in all`, sums),
-    tile("#speed", "95 % answered within", milliseconds(latency.p95.all), `${percent(latency.within)} within ${milliseconds(latency.target_ms)}`, latency.p95.at, slow),
+    tile("#speed", "95 % answered within", milliseconds(latency.p95.all), `${percentFinely(latency.within)} within ${milliseconds(latency.target_ms)}`, latency.p95.at, slow),
     share("#outcomes", "Came out empty", rates.null_rate),
     share("#outcomes", "Said again", rates.redo_rate),
     share("#outcomes", "Opened a result", rates.click_rate),
@@ -30,7 +30,7 @@ export function showTiles(host, view) {
  * @param {string} name
  * @param {any} rate
  */
-const share = (link, name, rate) => tile(link, name, percent(rate.all.rate), interval(rate.all), rate.at);
+const share = (link, name, rate) => tile(link, name, percentFinely(rate.all.rate), interval(rate.all), rate.at);
 
 /**
  * @param {string} link

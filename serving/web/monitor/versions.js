@@ -2,7 +2,7 @@
 
 import { make, scroller, table } from "./dom.js";
 import { createFigure } from "./figure.js";
-import { count, date, interval, milliseconds, percent } from "./format.js";
+import { count, date, interval, milliseconds, percent, percentFinely } from "./format.js";
 import { short } from "./names.js";
 
 const COLOURS = ["c1", "c2", "c3", "c4"];
@@ -35,6 +35,8 @@ export function createVersions(list, charts, choose) {
     if (models.join() === drawn) return;
     drawn = models.join();
     for (const figure of figures) figure.remove();
+    figures = [];
+    if (models.length === 0) return;
     figures = COMPARED.map(({ title, format }) =>
       createFigure(
         { title },
@@ -50,7 +52,6 @@ export function createVersions(list, charts, choose) {
     prepare(compared.length < 2 ? [] : compared.map(nameOf));
     figures.forEach((figure, at) => {
       const { name, late } = COMPARED[at];
-      if (compared.length < 2) return;
       figure.update({ ...time, columns: compared.map((/** @type {any} */ version) => version.at[name]), unsettled: late ? time.late : undefined });
     });
     if (list.contains(document.activeElement)) return; // not under somebody's fingers
@@ -74,4 +75,4 @@ const button = (model, choose) =>
   make("button", { type: "button", className: "plain", title: `Show only ${model}`, onclick: () => choose(model) }, short(model));
 
 /** @param {any} share */
-const cell = (share) => make("span", {}, percent(share.rate), make("small", {}, interval(share)));
+const cell = (share) => make("span", {}, percentFinely(share.rate), make("small", {}, interval(share)));

@@ -153,4 +153,9 @@ class DriftWatch:
 def _judgement(words: str, body: Mapping[str, Any]) -> Judgement:
     """Of a report, as the journal keeps it."""
     numbers = {name: body.get(name) for name in ("drifted", "persistent", "records")}
+    if body.get("since") and body.get(
+        "until"
+    ):  # so long a window: that is how far back to look for its cause
+        window = datetime.fromisoformat(body["until"]) - datetime.fromisoformat(body["since"])
+        numbers["window_s"] = round(window.total_seconds())
     return Judgement(bool(body.get("persistent")), not body.get("persistent"), words, numbers)

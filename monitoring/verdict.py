@@ -63,7 +63,7 @@ def verdict(report: DriftReport, changes: Sequence[Change] = ()) -> Verdict:
     if outcomes and inputs and all(one[1] in SAID for one in inputs):
         kind = Kind.CONCEPT
         words = (
-            f"Concept drift: clips sound as they did, other words take another time ({_list(inputs)}), and what becomes "
+            f"Concept drift: clips sound as before, other words take another time ({_list(inputs)}), and what becomes "
             f"of them has changed: {_list(outcomes)}. {_WHERE_TO_LOOK[outcomes[0][0]]}"
         )
     elif inputs and outcomes:

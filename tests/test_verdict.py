@@ -89,4 +89,4 @@ def test_other_words_take_another_time() -> None:
     )
     said = verdict(only)
     assert (said.kind, said.moved[0]) == (Kind.CONCEPT, "duration_s")
-    assert "clips sound as they did" in said.words
+    assert "clips sound as before" in said.words

@@ -18,6 +18,7 @@ from monitoring.drift import DriftReport, FeatureDrift
 from monitoring.features import Feature, Stage
 
 INPUTS = (Stage.INPUT, Stage.SPEECH)
+SAID = ("duration_s",)  # inputs that depend on what is said, not only on how it sounds
 
 
 class Kind(StrEnum):
@@ -59,7 +60,13 @@ def verdict(report: DriftReport, changes: Sequence[Change] = ()) -> Verdict:
     )
     inputs = [one for one in moved if one[0] in INPUTS]
     outcomes = [one for one in moved if one[0] not in INPUTS]
-    if inputs and outcomes:
+    if outcomes and inputs and all(one[1] in SAID for one in inputs):
+        kind = Kind.CONCEPT
+        words = (
+            f"Concept drift: clips sound as before, other words take another time ({_list(inputs)}), and what becomes "
+            f"of them has changed: {_list(outcomes)}. {_WHERE_TO_LOOK[outcomes[0][0]]}"
+        )
+    elif inputs and outcomes:
         kind = Kind.BOTH
         words = (
             f"Inputs moved: {_list(inputs)}; and so did what becomes of them: {_list(outcomes)}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from drift_records import MONDAY, heard, narrow_microphone, records
@@ -77,3 +78,15 @@ def test_a_stream_is_named_once() -> None:
     assert said.moved == ("redo",)
     assert "25.0% -> 40.0%" in said.words
     assert said.as_dict()["kind"] == "concept"
+
+
+def test_other_words_take_another_time() -> None:
+    """Longer clips that sound as before, and outcomes that moved, are no other microphone."""
+    longer = [replace(clip, duration_s=clip.duration_s * 1.5) for clip in heard()]
+    report = judge(WEEK, records(600, 8, clips=longer, since=NEXT_WEEK, no_results=0.2))
+    only = replace(
+        report, features=tuple(one for one in report.features if one.feature.stage is not Stage.SPEECH)
+    )
+    said = verdict(only)
+    assert (said.kind, said.moved[0]) == (Kind.CONCEPT, "duration_s")
+    assert "clips sound as before" in said.words

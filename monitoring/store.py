@@ -17,21 +17,22 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring import aftermath, database, journal, profiles, queries, retention, rollup_store
 from monitoring.aftermath import Aftermath
-from monitoring.backlog import Backlog, Owner, Pending
+from monitoring.counts.rollup import Rollup, RollupKey
+from monitoring.drift.profile import Profile
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
-from monitoring.export import export
-from monitoring.insert import insert_all
-from monitoring.journal import Entry, Kind
-from monitoring.leader import Leader
-from monitoring.migrations import migrate
-from monitoring.profile import Profile
-from monitoring.queries import Window
 from monitoring.record import Event, Record
-from monitoring.retention import Deleted
-from monitoring.rollup import Rollup, RollupKey
-from monitoring.writer import Limits, Writer
+from monitoring.storage import database, followed, journal, profiles, queries, retention
+from monitoring.storage import rollups as rollup_store
+from monitoring.storage.backlog import Backlog, Owner, Pending
+from monitoring.storage.export import export
+from monitoring.storage.insert import insert_all
+from monitoring.storage.journal import Entry, Kind
+from monitoring.storage.leader import Leader
+from monitoring.storage.migrations import migrate
+from monitoring.storage.queries import Window
+from monitoring.storage.retention import Deleted
+from monitoring.storage.writer import Limits, Writer
 
 T = TypeVar("T")
 
@@ -200,7 +201,7 @@ class EventStore:
         self, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
     ) -> Iterator[Aftermath]:
         """What became of queries of ``[since, until)``, by time of the query. Raises ``StoreUnavailableError``."""
-        return aftermath.read(self._engine, Window(since, until, limit))
+        return followed.read(self._engine, Window(since, until, limit))
 
     def keep(self, rows: Sequence[Aftermath]) -> list[bool]:
         """Keep what became of queries, behind all that was observed before; for each, whether it is new.
@@ -215,9 +216,9 @@ class EventStore:
 
         The newest ``limit``, oldest first. Raises ``StoreUnavailableError``.
         """
-        records = aftermath.unfollowed(self._engine, since, limit)
+        records = followed.unfollowed(self._engine, since, limit)
         on = [record.query_id for record in records if record.query_id is not None]
-        return records, list(aftermath.events_on(self._engine, on))
+        return records, list(followed.events_on(self._engine, on))
 
     def on_erasure(self, forget: Callable[..., object]) -> None:
         """Have others forget, too: ``forget(*sessions)`` is called by each ``erase``, before anything is deleted."""
@@ -284,7 +285,7 @@ class EventStore:
     def _keep(self, rows: Sequence[Aftermath]) -> list[bool]:
         self._prepare()
         with database.writing(self._engine) as connection:
-            return aftermath.write(connection, rows)
+            return followed.write(connection, rows)
 
     def _prepare(self) -> None:
         if not self._ready:

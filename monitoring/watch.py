@@ -16,24 +16,24 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from monitoring.actions import Action
 from monitoring.aftermath import Aftermath
-from monitoring.alarms import Alarm
-from monitoring.announcing import Announcer, Silence, silences
-from monitoring.drift_watch import DriftWatch
+from monitoring.alarms.actions import Action
+from monitoring.alarms.announcing import Announcer, Silence, silences
+from monitoring.alarms.drift import DriftWatch
+from monitoring.alarms.judging import HOURS, MINUTES, Judge
+from monitoring.alarms.rule_changes import as_dict, differences
+from monitoring.alarms.rules import Rules
+from monitoring.alarms.states import Alarm
+from monitoring.counts.flushing import Delta, Flusher
+from monitoring.counts.rollup import Rollup
+from monitoring.counts.tally import Tally
 from monitoring.errors import StoreUnavailableError
-from monitoring.flushing import Delta, Flusher
 from monitoring.follower import Follower
-from monitoring.journal import WATCH, Entry, Kind
-from monitoring.judging import HOURS, MINUTES, Judge
 from monitoring.metrics import Metrics
 from monitoring.outcomes import Again, Followed
 from monitoring.record import Event, Record
-from monitoring.rollup import Rollup
-from monitoring.rule_changes import as_dict, differences
-from monitoring.rules import Rules
+from monitoring.storage.journal import WATCH, Entry, Kind
 from monitoring.store import EventStore
-from monitoring.tally import Tally
 
 LOG = logging.getLogger(__name__)
 

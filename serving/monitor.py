@@ -14,12 +14,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from starlette.responses import Response
 
-from monitoring import rules
+from monitoring.alarms import rules
+from monitoring.counts.stretch import plan
 from monitoring.errors import StoreUnavailableError, WindowError
-from monitoring.journal import Kind
-from monitoring.stretch import plan
-from monitoring.view import Asked, view
-from monitoring.view_journal import ALARM_KINDS, CHANGE_KINDS, WINDOWS, alarms_view, drift_view
+from monitoring.storage.journal import Kind
+from monitoring.views.journal import ALARM_KINDS, CHANGE_KINDS, WINDOWS, alarms_view, drift_view
+from monitoring.views.page import Asked, view
 from serving import keys, pages
 from serving.answers import Answers
 from serving.auth import require

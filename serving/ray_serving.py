@@ -17,7 +17,7 @@ from asr import bundle
 from asr.cluster import first_line, join, require
 from asr.commands.progress import say
 from asr.errors import OptionError
-from monitoring.database import parse_url
+from monitoring.storage.database import parse_url
 from serving.ray_door import Door
 from serving.ray_replica import Replica
 from serving.settings import Settings

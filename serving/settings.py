@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     state_folder: Path | None = None  # None: nothing is kept beyond the process
     retain_audio_days: float = Field(0.0, ge=0.0)  # 0: never, even where a client says retain=true
     watch: bool = True  # judge alarms; off: count and keep only
-    rules: Path | None = None  # thresholds of alarms; None: the shipped ones, monitoring/rules.toml
+    rules: Path | None = None  # thresholds of alarms; None: the shipped ones, monitoring/alarms/rules.toml
     alarm_webhook: str | None = None  # is sent alarms as JSON
     alertmanager: str | None = None  # URL of Prometheus' Alertmanager
     log_level: Literal["debug", "info", "warning", "error"] = "info"

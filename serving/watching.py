@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from asr import bundle, onnx_asr_files
 from asr.phonetic import phonetic_distance
 from asr.pronounce import Pronounce, pronouncer
-from monitoring import rules
-from monitoring.actions import parse_actions
+from monitoring.alarms import rules
+from monitoring.alarms.actions import parse_actions
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
 from monitoring.outcomes import Distance

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from asr.transcript import ClipStats, NullReason
+from monitoring.counts.tally import Tally
 from monitoring.outcomes import Again, Click, Followed
 from monitoring.record import Outcome, Record, Transport
 from monitoring.store import EventStore
-from monitoring.tally import Tally
 
 MODEL = "en-small@2f9c01ab"
 DAY_S = 86_400

@@ -1,4 +1,4 @@
-"""``monitoring.actions``: what receivers get, over real sockets; and that a receiver that fails delays nobody."""
+"""``monitoring.alarms.actions``: what receivers get, over real sockets; one that fails delays nobody."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from monitoring import rules
-from monitoring.actions import QUEUE, Alertmanager, Delivery, Log, Notice, Webhook, parse_actions
-from monitoring.alarms import Alarm, Phase
-from monitoring.announcing import Announcer
+from monitoring.alarms import rules
+from monitoring.alarms.actions import QUEUE, Alertmanager, Delivery, Log, Notice, Webhook, parse_actions
+from monitoring.alarms.announcing import Announcer
+from monitoring.alarms.states import Alarm, Phase
 from monitoring.errors import ActionError
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

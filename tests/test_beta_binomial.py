@@ -1,4 +1,4 @@
-"""``monitoring.beta_binomial``: the tails are those that SciPy has, and a bound is where they say it is."""
+"""``monitoring.alarms.beta_binomial``: the tails are those that SciPy has, and a bound is where they say it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.beta_binomial import at_least, bound
+from monitoring.alarms.beta_binomial import at_least, bound
 
 betabinom = pytest.importorskip("scipy.stats", reason="needs SciPy").betabinom
 

@@ -1,4 +1,4 @@
-"""``monitoring.burn`` and ``monitoring.alarms``: burn rates by the SRE Workbook, and when an alarm fires and clears."""
+"""Burn rates by the SRE Workbook (``monitoring.alarms.burn``), and when an alarm fires and clears (``.states``)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from monitoring import rules
-from monitoring.alarms import Alarm, Judgement, Phase, step
-from monitoring.burn import judge, slower
-from monitoring.rollup import EDGES, LATENCY, Rollup
-from monitoring.rows import microseconds
-from monitoring.series import Series
+from monitoring.alarms import rules
+from monitoring.alarms.burn import judge, slower
+from monitoring.alarms.states import Alarm, Judgement, Phase, step
+from monitoring.counts.rollup import EDGES, LATENCY, Rollup
+from monitoring.counts.series import Series
+from monitoring.moments import microseconds
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""``monitoring.change``: doubled rates are noticed, steady ones are not."""
+"""``monitoring.drift.change``: doubled rates are noticed, steady ones are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitoring.aftermath import Aftermath
-from monitoring.change import STREAMS, Change, Changes
+from monitoring.drift.change import STREAMS, Change, Changes
 from monitoring.features import Stage
 from monitoring.outcomes import Again, Click, Followed
 from monitoring.record import Outcome, Record, Transport
@@ -105,7 +105,7 @@ def test_without_river() -> None:
     """Words that say what to install."""
     code = (
         "import sys; sys.modules['river'] = None\n"
-        "from monitoring.change import Changes\n"
+        "from monitoring.drift.change import Changes\n"
         "from monitoring.errors import MissingPackageError\n"
         "try: Changes()\n"
         "except MissingPackageError as error: print(error)"

@@ -1,4 +1,4 @@
-"""``monitoring.distances``: what the four numbers are."""
+"""``monitoring.drift.distances``: what the four numbers are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from monitoring.distances import HALF, cohens_h, jensen_shannon, kolmogorov_smirnov, psi
+from monitoring.drift.distances import HALF, cohens_h, jensen_shannon, kolmogorov_smirnov, psi
 
 COUNTS = st.lists(st.integers(0, 1_000), min_size=4, max_size=4).filter(any)
 

@@ -1,4 +1,4 @@
-"""``monitoring.drift``: silent where nothing changed, and it names what did."""
+"""``monitoring.drift.judge``: silent where nothing changed, and it names what did."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from drift_records import MONDAY, heard, narrow_microphone, records
 
-from monitoring.drift import DriftLimits, judge
+from monitoring.drift.judge import DriftLimits, judge
+from monitoring.drift.profile import Profile
 from monitoring.features import FEATURES, Stage
-from monitoring.profile import Profile
 
 NEXT_WEEK = MONDAY + timedelta(days=7)
 

@@ -1,4 +1,4 @@
-"""``monitoring.drift_watch`` in a watch: the first reference freezes itself, and a new microphone is alarmed (D1)."""
+"""``monitoring.alarms.drift`` in a watch: the first reference freezes itself, and a new microphone is alarmed (D1)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from asr.transcript import ClipStats
-from monitoring import rules
+from monitoring.alarms import rules
+from monitoring.alarms.rules import Reference, Rules
 from monitoring.follower import Follower
-from monitoring.journal import Kind
 from monitoring.metrics import Metrics
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rules import Reference, Rules
+from monitoring.storage.journal import Kind
 from monitoring.store import EventStore
 from monitoring.watch import Watch
 

@@ -1,4 +1,4 @@
-"""``monitoring.explain`` and ``monitoring.moved``: what moved first, what is mere rhythm, and the verbs that say so."""
+"""``monitoring.views.explain`` and ``.moved``: what moved first, what is mere rhythm, and the verbs that say so."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from asr.transcript import ClipStats
-from monitoring import rules
+from monitoring.alarms import rules
 from monitoring.commands.monitor import COMMAND
-from monitoring.explain import explain
-from monitoring.journal import Entry, Kind
-from monitoring.moved import moved
+from monitoring.counts.rollup import Rollup, RollupKey
+from monitoring.drift.verdict import Kind as Drift
+from monitoring.moments import microseconds
 from monitoring.outcomes import Again, Followed
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rollup import Rollup, RollupKey
-from monitoring.rows import microseconds
+from monitoring.storage.journal import Entry, Kind
 from monitoring.store import EventStore
-from monitoring.verdict import Kind as Drift
+from monitoring.views.explain import explain
+from monitoring.views.moved import moved
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SLOT = timedelta(minutes=5)

@@ -1,4 +1,4 @@
-"""``monitoring.frozen_bins``: quantiles, mass points, and the reference as a window should see it."""
+"""``monitoring.drift.frozen_bins``: quantiles, mass points, and the reference as a window should see it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from monitoring.drift.frozen_bins import FINE, FrozenBins, count, expected, fine_edges
+from monitoring.drift.sample import BLOCKS, SLOTS
 from monitoring.features import BY_NAME
-from monitoring.frozen_bins import FINE, FrozenBins, count, expected, fine_edges
-from monitoring.sample import BLOCKS, SLOTS
 
 RNG = np.random.default_rng(4)
 

@@ -1,4 +1,4 @@
-"""``monitoring.judging``: what is usual is learnt, moves slowly, and stands still in an incident. D4 and D5.
+"""``monitoring.alarms.judging``: what is usual is learnt, moves slowly, and stands still in an incident. D4 and D5.
 
 Traffic is drawn hour by hour, and judged hour by hour; `scripts/check_alarms` does it minute by minute, for years.
 """
@@ -14,13 +14,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from monitoring import rules
-from monitoring.baseline import Baseline, follow, learn
-from monitoring.journal import Entry, Kind
-from monitoring.judging import Judge
-from monitoring.rollup import RATES, Rollup
-from monitoring.rows import microseconds
-from monitoring.rules import Direction, Ratio, Rules
+from monitoring.alarms import rules
+from monitoring.alarms.baseline import Baseline, follow, learn
+from monitoring.alarms.judging import Judge
+from monitoring.alarms.rules import Direction, Ratio, Rules
+from monitoring.counts.rollup import RATES, Rollup
+from monitoring.moments import microseconds
+from monitoring.storage.journal import Entry, Kind
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)

@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from asr.transcript import ClipStats, NullReason
-from monitoring import rules
+from monitoring.alarms import rules
 from monitoring.commands import report
 from monitoring.commands.monitor import add_arguments
-from monitoring.journal import Entry, Kind
+from monitoring.counts.rollup import Rollup
+from monitoring.counts.tally import Tally
 from monitoring.outcomes import Again, Click, Followed
 from monitoring.record import Outcome, Record, Transport
 from monitoring.report import numbers
 from monitoring.report.numbers import change, gather, quantile, share, within
 from monitoring.report.sentences import contracts, headlines, slices
-from monitoring.rollup import Rollup
+from monitoring.storage.journal import Entry, Kind
 from monitoring.store import EventStore
-from monitoring.tally import Tally
 
 pytest.importorskip("jinja2", reason="needs the extra report")
 NOW = datetime(2026, 3, 9, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""``monitoring.null_distribution``: exact against SciPy, and calibrated where SciPy has nothing."""
+"""``monitoring.drift.null_distribution``: exact against SciPy, and calibrated where SciPy has nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, false_discovery_control, fisher_exact, hypergeom, ks_2samp
 
-from monitoring.distances import kolmogorov_smirnov, psi
-from monitoring.null_distribution import (
+from monitoring.drift.distances import kolmogorov_smirnov, psi
+from monitoring.drift.null_distribution import (
     adjusted,
     binned_thresholds,
     ks_p_value,

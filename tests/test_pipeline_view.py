@@ -1,4 +1,4 @@
-"""``monitoring.pipeline_view``: what moved is marked, in every stage that it reached, and nothing else."""
+"""``monitoring.views.pipeline``: what moved is marked, in every stage that it reached, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from asr.transcript import ClipStats, NullReason
 from monitoring.commands.monitor import add_arguments, run
 from monitoring.commands.pipeline import VERB
+from monitoring.counts.rollup import Rollup, RollupKey
+from monitoring.counts.tally import Tally
 from monitoring.features import Stage
-from monitoring.pipeline_view import Line, View, view
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rollup import Rollup, RollupKey
 from monitoring.store import EventStore
-from monitoring.tally import Tally
+from monitoring.views.pipeline import Line, View, view
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

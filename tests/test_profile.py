@@ -1,4 +1,4 @@
-"""``monitoring.profile`` and ``monitoring.profiles``: a reference, as JSON and in the store."""
+"""``monitoring.drift.profile`` and ``monitoring.storage.profiles``: a reference, as JSON and in the store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from drift_records import MONDAY, records
 
+from monitoring.drift.profile import FORM, Profile
 from monitoring.errors import ProfileError
-from monitoring.profile import FORM, Profile
 from monitoring.store import EventStore
 
 WEEK = records(1_000, 1)

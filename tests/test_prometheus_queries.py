@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from test_prometheus_rules import prometheus, until
 
-from monitoring import prometheus_rules, rules
+from monitoring.alarms import rules
 from monitoring.commands import grafana as verb
-from monitoring.grafana import dashboard
 from monitoring.metric_catalog import CATALOG, PREFIX, Kind
-from monitoring.prometheus_rules import Recording
+from monitoring.prometheus import rules as prometheus_rules
+from monitoring.prometheus.grafana import dashboard
+from monitoring.prometheus.rules import Recording
 
 SHIPPED = Path(__file__).parent.parent / "scripts" / "deploy" / "grafana" / "voicesearch.json"
 SCRAPED = {"job", "instance"}

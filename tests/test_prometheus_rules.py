@@ -1,4 +1,4 @@
-"""``monitoring.prometheus_rules``: the rules that ship are those of ``rules.toml``, fire when they should, and work.
+"""``monitoring.prometheus.rules``: the rules that ship are those of ``rules.toml``, fire when they should, and work.
 
 promtool judges them, on series written by hand beside them; a real Prometheus evaluates them on a real server.
 """
@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from monitoring import prometheus_file, prometheus_rules, rules
+from monitoring.alarms import rules
+from monitoring.alarms.rules import Promise
 from monitoring.commands.monitor import add_arguments, run
-from monitoring.prometheus_rules import Alert
-from monitoring.rules import Promise
+from monitoring.prometheus import file as prometheus_file
+from monitoring.prometheus import rules as prometheus_rules
+from monitoring.prometheus.rules import Alert
 
 if TYPE_CHECKING:  # it needs the extra ``serve``
     from serving_app import Running

@@ -1,4 +1,4 @@
-"""``monitoring.rollup``: counts that add up."""
+"""``monitoring.counts.rollup``: counts that add up."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from asr.transcript import ClipStats, NullReason
+from monitoring.counts.rollup import EDGES, Rollup, RollupKey, key_of, quantile, total
 from monitoring.outcomes import Again, Click, Followed
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rollup import EDGES, Rollup, RollupKey, key_of, quantile, total
 
 AT = datetime(2026, 3, 1, 12, 0, 59, tzinfo=UTC)
 

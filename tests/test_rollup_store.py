@@ -1,4 +1,4 @@
-"""``monitoring.rollup_store``: counts in SQLite and PostgreSQL add up, whatever is repeated, merged or raced for."""
+"""``monitoring.storage.rollups``: counts in SQLite and PostgreSQL add up, whatever is repeated, merged or raced for."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import Engine, func, select
 from test_store import cluster, url
 
-from monitoring import database, rollup_store
-from monitoring.migrations import migrate
-from monitoring.rollup import MINUTE_US, Rollup, RollupKey, total
-from monitoring.rows import microseconds
-from monitoring.schema import ROLLUPS
+from monitoring.counts.rollup import MINUTE_US, Rollup, RollupKey, total
+from monitoring.moments import microseconds
+from monitoring.storage import database
+from monitoring.storage import rollups as rollup_store
+from monitoring.storage.migrations import migrate
+from monitoring.storage.schema import ROLLUPS
 from monitoring.store import EventStore
 
 __all__ = ["cluster", "url"]  # fixtures: a real server, and an empty database of each kind

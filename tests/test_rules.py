@@ -1,4 +1,4 @@
-"""``monitoring.rules``: the shipped file holds, and what is wrong in another is named by line, value and limit."""
+"""``monitoring.alarms.rules``: the shipped file holds; what is wrong in another is named by line, value and limit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import rules
+from monitoring.alarms import rules
+from monitoring.alarms.rules import SHIPPED, Promise, Severity
+from monitoring.alarms.rules_table import parse_s
+from monitoring.counts.rollup import RATES
 from monitoring.errors import RulesError
-from monitoring.rollup import RATES
-from monitoring.rules import SHIPPED, Promise, Severity
-from monitoring.rules_table import parse_s
 
 
 def test_the_shipped_rules_cover_what_was_promised() -> None:

@@ -1,4 +1,4 @@
-"""``monitoring.sample``: a sitting counts once."""
+"""``monitoring.drift.sample``: a sitting counts once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 from drift_records import MONDAY, records
 
+from monitoring.drift.sample import SLOTS, gather, slot_of
 from monitoring.features import FEATURES
-from monitoring.sample import SLOTS, gather, slot_of
 
 LEVEL = next(place for place, feature in enumerate(FEATURES) if feature.name == "level_dbfs")
 CONFIDENCE = next(place for place, feature in enumerate(FEATURES) if feature.name == "confidence")

@@ -17,7 +17,7 @@ from monitor_traffic import MODEL, Traffic, count
 from serving_app import Running, running
 from starlette.requests import Request
 
-from monitoring.journal import Entry, Kind
+from monitoring.storage.journal import Entry, Kind
 from serving.answers import FRESH_S, MOST, Answer, Answers
 from serving.keys import KeyStore, Scope
 

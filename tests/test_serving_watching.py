@@ -20,11 +20,11 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 import structlog
 from serving_app import clip, wait_for
 
-from monitoring import rules
+from monitoring.alarms import rules
 from monitoring.errors import RulesError
 from monitoring.follower import Follower
-from monitoring.journal import Kind
 from monitoring.metrics import Metrics
+from monitoring.storage.journal import Kind
 from monitoring.store import EventStore
 from monitoring.watch import Watch
 from serving import logs, watching
@@ -98,7 +98,7 @@ def test_what_the_watch_logs_passes_the_filter(capsys: pytest.CaptureFixture[str
     hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
     try:
         filtered = logs.configure(form="json")
-        logging.getLogger("monitoring.actions").warning(
+        logging.getLogger("monitoring.alarms.actions").warning(
             "alarm", extra={"alarm": "errors-page", "severity": "page", "phase": "firing"}
         )
         line = json.loads(capsys.readouterr().err)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from monitoring.counts.rollup import Rollup
 from monitoring.errors import IncidentError, PoolError
 from monitoring.outcomes import Again, follow
 from monitoring.record import Event, EventType, Outcome, Record, Transport
-from monitoring.rollup import Rollup
 from monitoring.simulation.incidents import Incident, parse, rising
 from monitoring.simulation.people import Open, Population, Say, Shown, Tell, Type, Why, born, sit
 from monitoring.simulation.pool import CONDITIONS, SHIPPED, Pool, read

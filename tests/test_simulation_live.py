@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from script_module import load_script
 
+from monitoring.counts.rollup import total
 from monitoring.record import Event, EventType, Record, Transport
-from monitoring.rollup import total
 from monitoring.simulation.incidents import parse
 from monitoring.simulation.live import Answer, Visit, Who, visit
 from monitoring.simulation.pool import Wish, read

@@ -21,13 +21,13 @@ from postgres_server import Cluster
 
 from asr.transcript import ClipStats, NullReason
 from monitoring.aftermath import Aftermath
-from monitoring.backlog import Owner
 from monitoring.errors import StoreUnavailableError, StoreUrlError, UnstorableError
 from monitoring.outcomes import Again
 from monitoring.record import Event, EventType, Outcome, Record, Transport
-from monitoring.retention import Deleted
+from monitoring.storage.backlog import Owner
+from monitoring.storage.retention import Deleted
+from monitoring.storage.writer import Limits
 from monitoring.store import EventStore
-from monitoring.writer import Limits
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 RECORD = Record(
@@ -182,7 +182,7 @@ def test_windows_are_half_open_ordered_and_limited(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By time, then by arrival; from ``since`` up to, without, ``until``; across the edges of pages."""
-    monkeypatch.setattr("monitoring.queries.PAGE", 2)
+    monkeypatch.setattr("monitoring.storage.queries.PAGE", 2)
     times = [AT + timedelta(seconds=second) for second in (3, 1, 2, 2, 2, 0)]
     for number, at in enumerate(times):
         store.observe(replace(RECORD, request_id=str(number), at=at))
@@ -249,7 +249,7 @@ def test_what_cannot_be_stored_harms_nothing_else(store: EventStore) -> None:
 
 def test_a_purge_deletes_what_is_older(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strictly older rows of all tables, in steps; what is left is left."""
-    monkeypatch.setattr("monitoring.retention.CHUNK", 3)
+    monkeypatch.setattr("monitoring.storage.retention.CHUNK", 3)
     for second in range(10):
         store.observe(replace(RECORD, request_id=str(second), at=AT + timedelta(seconds=second)))
     store.observe(replace(EVENT, at=AT))
@@ -275,7 +275,7 @@ def test_what_became_of_a_query_is_kept_once(store: EventStore) -> None:
 
 def test_what_became_of_many_is_kept_in_steps(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database takes so many names in one statement; the answer is for all."""
-    monkeypatch.setattr("monitoring.aftermath.CHUNK", 2)
+    monkeypatch.setattr("monitoring.storage.followed.CHUNK", 2)
     for count in range(5):
         store.observe(replace(RECORD, request_id=f"{count}", query_id=f"query-{count}"))
     rows = [replace(AFTERMATH, query_id=f"query-{count}") for count in (0, 1, 2, 7, 4)]

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from script_module import load_script
 
-from monitoring.database import create_engine, parse_url, writing
+from monitoring.storage.database import create_engine, parse_url, writing
 
 
 @pytest.fixture(scope="module")

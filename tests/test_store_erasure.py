@@ -1,4 +1,4 @@
-"""``monitoring.retention`` on SQLite: what is erased is nowhere in the files, not even between the rows."""
+"""``monitoring.storage.retention`` on SQLite: what is erased is nowhere in the files, not even between the rows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from monitoring.aftermath import Aftermath
-from monitoring.database import create_engine, parse_url, reading
 from monitoring.errors import StoreUnavailableError
 from monitoring.outcomes import Again, Followed
 from monitoring.record import Event, EventType, Outcome, Record, Transport
+from monitoring.storage.database import create_engine, parse_url, reading
 from monitoring.store import EventStore
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -76,7 +76,7 @@ def test_no_copy_stays_behind_in_a_page(tmp_path: Path) -> None:
 
 def test_an_erasure_that_a_reader_holds_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader in the middle of a transaction keeps the log; the error asks for another try, which succeeds."""
-    monkeypatch.setattr("monitoring.database.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("monitoring.storage.database.BUSY_TIMEOUT_MS", 50)
     url = f"sqlite:///{tmp_path}/events.db"
     reader = create_engine(parse_url(url))
     with EventStore.open(url) as store:

@@ -1,4 +1,4 @@
-"""``monitoring.export``: the store as Parquet files that any tool of analysis reads."""
+"""``monitoring.storage.export``: the store as Parquet files that any tool of analysis reads."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_window_is_exported_across_pages(
     store: EventStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row group for each page, and only rows of the window; an empty one is a file without rows."""
-    monkeypatch.setattr("monitoring.queries.PAGE", 1)
+    monkeypatch.setattr("monitoring.storage.queries.PAGE", 1)
     written = store.export(tmp_path / "out", AT + timedelta(seconds=1), AT + timedelta(seconds=9))
     assert list(written.values()) == [2, 0, 0]
     assert pq.ParquetFile(tmp_path / "out/records.parquet").metadata.num_row_groups == 2

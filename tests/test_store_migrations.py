@@ -1,4 +1,4 @@
-"""``monitoring.migrations``: forward, all or nothing, and never from the future."""
+"""``monitoring.storage.migrations``: forward, all or nothing, and never from the future."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import sqlalchemy
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
-from monitoring.database import create_engine, parse_url, reading, writing
 from monitoring.errors import SchemaVersionError
-from monitoring.migrations import LATEST, MIGRATIONS, Migration, migrate
 from monitoring.record import Event, EventType
-from monitoring.schema import METADATA, SCHEMA_VERSION
+from monitoring.storage.database import create_engine, parse_url, reading, writing
+from monitoring.storage.migrations import LATEST, MIGRATIONS, Migration, migrate
+from monitoring.storage.schema import METADATA, SCHEMA_VERSION
 from monitoring.store import EventStore
 
 EVENT = Event("event", "query", EventType.CLICK, datetime(2026, 3, 1, tzinfo=UTC))

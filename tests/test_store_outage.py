@@ -1,4 +1,4 @@
-"""``monitoring.writer``: a disk that is full or read-only costs counted records, and no answer.
+"""``monitoring.storage.writer``: a disk that is full or read-only costs counted records, and no answer.
 
 Each test runs a small program, because the limits that make a disk full or a folder read-only hold for a process.
 """
@@ -19,8 +19,8 @@ import pytest
 
 from monitoring.errors import StoreUnavailableError
 from monitoring.record import Event, EventType, Outcome, Record, Transport
+from monitoring.storage.writer import Limits
 from monitoring.store import EventStore
-from monitoring.writer import Limits
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 RECORD = Record("0", AT, Transport.SEARCH, Outcome.OK, 200, "en-small@0", 0.1, query_id="query")
@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from monitoring.errors import StoreUnavailableError
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.store import EventStore
-from monitoring.writer import Limits
+from monitoring.storage.writer import Limits
 import sqlalchemy.dialects.sqlite.pysqlite  # all that is imported later must be readable for another user
 
 url, folder = f"sqlite:///{sys.argv[1]}/events.db", sys.argv[1]

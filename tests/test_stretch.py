@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.counts.stretch import MOST_POINTS, plan
+from monitoring.counts.tiers import TIERS
 from monitoring.errors import WindowError
-from monitoring.rollup_store import TIERS
-from monitoring.stretch import MOST_POINTS, plan
 
 NOW = datetime(2026, 3, 4, 15, 7, 50, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

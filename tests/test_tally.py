@@ -1,4 +1,4 @@
-"""``monitoring.tally``: everything observed is handed out once, whoever observes and drains at the same time."""
+"""``monitoring.counts.tally``: everything observed is handed out once, whoever observes and drains at the same time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from monitoring.counts.rollup import RollupKey, key_of, total
+from monitoring.counts.tally import MODELS, Tally
 from monitoring.outcomes import Click, Followed
 from monitoring.record import Event, EventType, Outcome, Record, Transport
-from monitoring.rollup import RollupKey, key_of, total
-from monitoring.tally import MODELS, Tally
 
 AT = datetime(2026, 3, 1, 12, 0, 59, tzinfo=UTC)
 RECORD = Record("r", AT, Transport.SEARCH, Outcome.OK, 200, "en@1", 0.02, query_id="q", results=("1",))

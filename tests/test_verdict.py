@@ -1,4 +1,4 @@
-"""``monitoring.verdict``: data drift, concept drift, both or neither, in words."""
+"""``monitoring.drift.verdict``: data drift, concept drift, both or neither, in words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from drift_records import MONDAY, heard, narrow_microphone, records
 
-from monitoring.change import Change
-from monitoring.drift import DriftReport, judge
+from monitoring.drift.change import Change
+from monitoring.drift.judge import DriftReport, judge
+from monitoring.drift.profile import Profile
+from monitoring.drift.verdict import Kind, verdict
 from monitoring.features import Stage
-from monitoring.profile import Profile
-from monitoring.verdict import Kind, verdict
 
 NEXT_WEEK = MONDAY + timedelta(days=7)
 WEEK = Profile.freeze(records(3_000, 1), "week", NEXT_WEEK)

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monitor_traffic import MODEL, Traffic, count, requests
 
-from monitoring.intervals import wilson
+from monitoring.counts.intervals import wilson
+from monitoring.counts.rollup import EDGES, LATENCY, RATES, Rollup, RollupKey
+from monitoring.counts.stretch import Stretch, plan
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rollup import EDGES, LATENCY, RATES, Rollup, RollupKey
 from monitoring.store import EventStore
-from monitoring.stretch import Stretch, plan
-from monitoring.view import COMPARED, MOST_VERSIONS, Asked, Row, below, mean, view
+from monitoring.views.page import COMPARED, MOST_VERSIONS, Asked, Row, below, mean, view
 
 NOW = datetime(2026, 3, 4, 15, 8, tzinfo=UTC)
 SINCE = datetime(2026, 3, 4, 14, 0, tzinfo=UTC)

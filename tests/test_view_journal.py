@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 from monitor_traffic import Traffic, requests
 
-from monitoring import rules
-from monitoring.alarms import Alarm, Phase
-from monitoring.drift import judge
+from monitoring.alarms import rules
+from monitoring.alarms.states import Alarm, Phase
+from monitoring.drift.judge import judge
+from monitoring.drift.profile import Profile
 from monitoring.features import FEATURES
-from monitoring.journal import Entry, Kind
-from monitoring.profile import Profile
 from monitoring.record import Record
-from monitoring.view_journal import alarms_view, amount, drift_view, says
+from monitoring.storage.journal import Entry, Kind
+from monitoring.views.journal import alarms_view, amount, drift_view, says
 
 AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitoring import rules
-from monitoring.actions import Notice
-from monitoring.alarms import Phase
+from monitoring.alarms import rules
+from monitoring.alarms.actions import Notice
+from monitoring.alarms.rules import Rules
+from monitoring.alarms.states import Phase
 from monitoring.follower import Follower
-from monitoring.journal import Entry, Kind
 from monitoring.metrics import Metrics
+from monitoring.moments import microseconds
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rows import microseconds
-from monitoring.rules import Rules
+from monitoring.storage.journal import Entry, Kind
+from monitoring.storage.writer import Limits
 from monitoring.store import EventStore
 from monitoring.watch import Watch
-from monitoring.writer import Limits
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -189,7 +189,7 @@ def test_an_action_that_fails_and_a_rule_that_cannot_be_judged_stop_nothing(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("monitoring.judging.ratio.judge", broken)
+    monkeypatch.setattr("monitoring.alarms.judging.ratio.judge", broken)
     now = NOON
     for _ in range(10):
         scene.requests(watch, now, 20, failed=10)

@@ -1,4 +1,4 @@
-"""``monitoring.windows``: by count, by time, by both."""
+"""``monitoring.drift.windows``: by count, by time, by both."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from drift_records import MONDAY, records
 
+from monitoring.drift.windows import MOST, Size, last, split
 from monitoring.errors import WindowError
-from monitoring.windows import MOST, Size, last, split
 
 HOURLY = records(48, 1, span=timedelta(hours=48))  # one an hour
 

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from asr.commands.command import DONE, Command
-from monitoring import rules
-from monitoring.alarms import Alarm, Phase
-from monitoring.announcing import Silence, silences
-from monitoring.baseline import Baseline
+from monitoring.alarms import rules
+from monitoring.alarms.announcing import Silence, silences
+from monitoring.alarms.baseline import Baseline
+from monitoring.alarms.ratio import shown
+from monitoring.alarms.rules import Contract, Ratio, Rule, Rules
+from monitoring.alarms.spell import percent, when
+from monitoring.alarms.states import Alarm, Phase
 from monitoring.commands.times import moment_of
 from monitoring.commands.where import add_store, open_store
-from monitoring.journal import Entry, Kind
-from monitoring.ratio import shown
-from monitoring.rules import Contract, Ratio, Rule, Rules
-from monitoring.spell import percent, when
+from monitoring.storage.journal import Entry, Kind
 
 HISTORY = (Kind.FIRED, Kind.CLEARED, Kind.BASELINE, Kind.ACCEPTED, Kind.SILENCED, Kind.RULES, Kind.PROFILE)
 

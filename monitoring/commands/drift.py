@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 
 from asr.commands.command import DONE, Command
 from monitoring.aftermath import Aftermath
-from monitoring.change import Change, Changes
 from monitoring.commands.freeze import DEFAULT_NAME
 from monitoring.commands.times import moment_of
 from monitoring.commands.where import add_store, open_store
-from monitoring.drift import DriftLimits, DriftReport, judge
+from monitoring.drift.change import Change, Changes
+from monitoring.drift.judge import DriftLimits, DriftReport, judge
+from monitoring.drift.profile import Profile
+from monitoring.drift.verdict import Verdict, amount, verdict
+from monitoring.drift.windows import Size, last
 from monitoring.errors import MissingPackageError, ProfileError, WindowError
-from monitoring.profile import Profile
 from monitoring.record import Record
 from monitoring.store import EventStore
-from monitoring.verdict import Verdict, amount, verdict
-from monitoring.windows import Size, last
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -7,11 +7,12 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
 from asr.commands.command import DONE, Command
-from monitoring import explain, rules
+from monitoring.alarms import rules
+from monitoring.alarms.rules import Rule, Rules
 from monitoring.commands.alarms import add_rules
 from monitoring.commands.where import add_store, open_store
 from monitoring.errors import NoAlarmError
-from monitoring.rules import Rule, Rules
+from monitoring.views import explain
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from asr.commands.command import DONE, Command
 from monitoring.commands.times import moment_of
 from monitoring.commands.where import add_store, open_store
+from monitoring.drift.profile import Profile
 from monitoring.features import FEATURES
-from monitoring.profile import Profile
 
 DEFAULT_NAME = "default"
 

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from asr.commands.command import DONE, Command
-from monitoring.grafana import dashboard
+from monitoring.prometheus.grafana import dashboard
 
 
 def add_arguments(parser: ArgumentParser) -> None:

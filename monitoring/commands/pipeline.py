@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from asr.commands.command import DONE, Command
 from monitoring.commands.times import moment_of, span_of
 from monitoring.commands.where import add_store, open_store
-from monitoring.pipeline_view import Line, Point, View, view
+from monitoring.views.pipeline import Line, Point, View, view
 
 BARS = "▁▂▃▄▅▆▇█"
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from asr.commands.command import DONE, Command
-from monitoring import rules
+from monitoring.alarms import rules
 from monitoring.commands.times import moment_of
 from monitoring.commands.where import add_store, open_store
 from monitoring.report import numbers, page

@@ -7,7 +7,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from asr.commands.command import DONE, Command
-from monitoring import prometheus_file, prometheus_rules, rules
+from monitoring.alarms import rules
+from monitoring.prometheus import file as prometheus_file
+from monitoring.prometheus import rules as prometheus_rules
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -7,16 +7,16 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime, timedelta
 
 from asr.commands.command import DONE, Command
-from monitoring import rules
+from monitoring.alarms import rules
+from monitoring.alarms.rules import Ratio
+from monitoring.alarms.spell import when
 from monitoring.commands.alarms import add_rules
 from monitoring.commands.explain import add_alarm, find
 from monitoring.commands.where import add_store, open_store
+from monitoring.drift.windows import Size
 from monitoring.errors import NoAlarmError, WindowError
-from monitoring.journal import Entry, Kind
-from monitoring.rows import microseconds
-from monitoring.rules import Ratio
-from monitoring.spell import when
-from monitoring.windows import Size
+from monitoring.moments import microseconds
+from monitoring.storage.journal import Entry, Kind
 
 LONGEST = timedelta(days=30)  # the watch looks back so far
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from monitoring.drift.windows import Size
 from monitoring.errors import WindowError
-from monitoring.windows import Size
 
 
 def moment_of(text: str, now: datetime) -> datetime:

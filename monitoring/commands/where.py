@@ -10,8 +10,8 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from monitoring.database import parse_url
 from monitoring.errors import NoStoreError
+from monitoring.storage.database import parse_url
 from monitoring.store import EventStore
 
 FILE = "events.sqlite3"

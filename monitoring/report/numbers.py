@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from monitoring.intervals import Z, wilson
+from monitoring.counts.intervals import Z, wilson
+from monitoring.counts.rollup import EDGES, Rollup, RollupKey, total
 from monitoring.label_values import LabelValues
 from monitoring.record import Outcome, Record, Transport
-from monitoring.rollup import EDGES, Rollup, RollupKey, total
 
 HOUR = timedelta(hours=1)
 MOST_VALUES = 40  # of a slice: clients may send any name of a device

@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from monitoring.alarms.rules import Rules
+from monitoring.counts.rollup import LATENCY, STAGES, Rollup
 from monitoring.errors import MissingPackageError
 from monitoring.features import FEATURES
-from monitoring.journal import Entry, Kind
 from monitoring.report.numbers import Pair, Stretch, by_hour, quantile
 from monitoring.report.sentences import contracts, headlines, rates, slices
-from monitoring.rollup import LATENCY, STAGES, Rollup
-from monitoring.rules import Rules
+from monitoring.storage.journal import Entry, Kind
 
 LATENCIES = (0.5, 0.95, 0.99)
 WIDTH, HEIGHT = 640.0, 130.0

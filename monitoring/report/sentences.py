@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from monitoring.alarms.rules import Promise, Rules
+from monitoring.alarms.spell import percent
+from monitoring.counts.rollup import LATENCY, RATES
 from monitoring.features import FEATURES
 from monitoring.report.numbers import Interval, Pair, change, quantile, share, within
-from monitoring.rollup import LATENCY, RATES
-from monitoring.rules import Promise, Rules
-from monitoring.spell import percent
 
 SLICES_NAMED = 3
 SHIFT = 0.1

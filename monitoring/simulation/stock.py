@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.drift.sample import Sample, gather
 from monitoring.record import Record
-from monitoring.sample import Sample, gather
 from monitoring.simulation.incidents import Incident
 from monitoring.simulation.pool import Pool
 from monitoring.simulation.traffic import Scenario, traffic

@@ -17,10 +17,10 @@ pytest.importorskip("scipy", reason="needs the extra monitor")
 from monitor_traffic import Traffic, count, requests
 from playwright.sync_api import expect
 
-from monitoring.drift import judge
-from monitoring.journal import Entry, Kind
-from monitoring.profile import Profile
+from monitoring.drift.judge import judge
+from monitoring.drift.profile import Profile
 from monitoring.record import Record
+from monitoring.storage.journal import Entry, Kind
 from serving.keys import KeyStore, Scope
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""When somebody is told: rules, what is usual, states, and who is told how."""

@@ -1,0 +1,1 @@
+"""The same alarms and numbers for Prometheus and Grafana."""

@@ -85,7 +85,7 @@ def test_the_files_are_those_that_others_expect(folder: Path) -> None:
 
 def test_sherpa_onnx_reads_the_same_tokens(folder: Path) -> None:
     """Its own features, batching and search around our encoder."""
-    sherpa = pytest.importorskip("sherpa_onnx", reason="no sherpa-onnx here").lib._sherpa_onnx
+    sherpa = pytest.importorskip("sherpa_onnx", reason="needs voicesearch[test]").lib._sherpa_onnx
     samples = audio.decode(CLIP)
     recogniser = sherpa.OfflineRecognizer(
         sherpa.OfflineRecognizerConfig(

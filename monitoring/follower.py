@@ -98,10 +98,14 @@ class Follower:
             for event in events:
                 self._happened(event)
 
-    def forget(self, *sessions: str) -> None:
-        """Keep nothing of these sessions: somebody wants it gone."""
+    def forget(self, *sessions: str, key_id: str | None = None) -> None:
+        """Keep nothing of these sessions, whosever they are or of this key: somebody wants it gone."""
         with self._lock:
-            for query_id in [at for at, (_, sitting) in self._open.items() if sitting[1] in sessions]:
+            for query_id in [
+                at
+                for at, (_, (key, session, _)) in self._open.items()
+                if session in sessions and key_id in (None, key)
+            ]:
                 self._close(query_id)
 
     def _asked(self, record: Record) -> None:

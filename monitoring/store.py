@@ -31,7 +31,8 @@ from monitoring.storage.journal import Entry, Kind
 from monitoring.storage.leader import Leader
 from monitoring.storage.migrations import migrate
 from monitoring.storage.queries import Window
-from monitoring.storage.retention import Deleted
+from monitoring.storage.retention import Deleted, Sessions
+from monitoring.storage.rows import plain
 from monitoring.storage.writer import Limits, Writer
 
 T = TypeVar("T")
@@ -171,11 +172,15 @@ class EventStore:
         """Counts of ``[since, until)``, a sum a step and key (see ``rollup_store.read``)."""
         return rollup_store.read(self._engine, since, until, step)
 
-    def tidy_rollups(self, now: datetime, before: datetime | None = None) -> None:
-        """Merge rollups that are old enough, and delete those from before a time. Raises ``StoreUnavailableError``."""
+    def tidy_rollups(self, now: datetime, before: datetime | None = None) -> int:
+        """Merge rollups that are old enough, and delete those from before a time: how many.
+
+        Raises ``StoreUnavailableError``.
+        """
         self._on_writer(partial(rollup_store.compact, self._engine, now))
-        if before is not None:
-            self._on_writer(partial(rollup_store.purge, self._engine, before))
+        if before is None:
+            return 0
+        return self._on_writer(partial(rollup_store.purge, self._engine, before))
 
     def note(self, entries: Sequence[Entry]) -> None:
         """Add to the journal, all or nothing. Raises ``StoreUnavailableError``."""
@@ -221,25 +226,40 @@ class EventStore:
         return records, list(followed.events_on(self._engine, on))
 
     def on_erasure(self, forget: Callable[..., object]) -> None:
-        """Have others forget, too: ``forget(*sessions)`` is called by each ``erase``, before anything is deleted."""
+        """Have others forget, too: each ``erase`` calls ``forget(*sessions, key_id=...)`` before it deletes anything."""
         self._forget.append(forget)
 
-    def purge(self, before: datetime) -> Deleted:
-        """Delete all that is older, in small steps between which others write. Raises ``StoreUnavailableError``."""
+    def purge(self, before: datetime, most: int | None = None) -> Deleted:
+        """Delete all that is older, in small steps between which others write.
+
+        With ``most``, no step more once so many rows of a table are gone: then there may be others. Raises
+        ``StoreUnavailableError``.
+        """
         total = Deleted()
-        while some := self._on_writer(partial(retention.purge_some, self._engine, before)):
+        while most is None or total.most < most:
+            some = self._on_writer(partial(retention.purge_some, self._engine, before))
+            if not some:
+                break
             total += some
         self._on_writer(partial(retention.empty_log, self._engine))
         return total
 
-    def erase(self, *sessions: str) -> Deleted:
+    def erase(
+        self,
+        *sessions: str,
+        key_id: str | None = None,
+        also: Callable[[Sequence[str]], object] = lambda _request_ids: None,
+    ) -> Deleted:
         """Delete all of these sessions for good (see ``retention``), what still waits to be written included.
 
-        Raises ``StoreUnavailableError``: then erase again.
+        Sessions are the clients' own names: with ``key_id`` only those of that API key. ``also`` deletes what is kept
+        elsewhere of their requests; where it raises, nothing is deleted here. Raises ``StoreUnavailableError``: then
+        erase again.
         """
         for forget in self._forget:
-            forget(*sessions)
-        return self._on_writer(partial(retention.erase, self._engine, sessions))
+            forget(*sessions, key_id=key_id)
+        whose = Sessions(tuple(map(plain, sessions)), key_id)
+        return self._on_writer(partial(retention.erase, self._engine, whose, also))
 
     def export(
         self,

@@ -29,6 +29,7 @@ from monitoring.counts.rollup import Rollup
 from monitoring.counts.tally import Tally
 from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
+from monitoring.keeping import FOR_EVER, Keeping, Tidier
 from monitoring.metrics import Metrics
 from monitoring.outcomes import Again, Followed
 from monitoring.record import Event, Record
@@ -40,7 +41,6 @@ LOG = logging.getLogger(__name__)
 LATE = timedelta(minutes=30)  # what is read anew at each tick: counts of what people did come late
 KEEP_ENTRIES, KEEP_SETTLED = 1_000, 50_000  # that wait for the store
 HELD = timedelta(days=31)  # how far back a silence may have begun
-TIDY = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)  # the clocks of processes differ
 SHADOW = "shadow"
 STATES = (Kind.FIRED, Kind.CLEARED)
@@ -56,6 +56,7 @@ class Watch:
         rules: Rules,
         follower: Follower,
         actions: Sequence[Action] = (),
+        keeping: Keeping = FOR_EVER,
     ) -> None:
         self.rules = rules
         self.failures: Counter[str] = Counter()  # steps of ticks, and rules, that raised
@@ -74,7 +75,7 @@ class Watch:
         self._apart: datetime | None = None  # since when the series has not been read from the store
         self._silences: dict[str, Silence] = {}
         self._accepted: datetime | None = None
-        self._tidied: datetime | None = None
+        self._tidier = Tidier(store, keeping)
         self._alarms = tuple(self._judge.alarms.values())
         store.on_erasure(follower.forget)
 
@@ -264,9 +265,8 @@ class Watch:
             self._metrics.alarm(alarm.name, active=alarm.firing)
 
     def _tidy(self, now: datetime) -> None:
-        if self._leads and (self._tidied is None or now - self._tidied >= TIDY):
-            self._tidied = now
-            self._store.tidy_rollups(now)
+        if self._leads:
+            self._tidier.tidy(now)
 
     def _failed(self, what: str, error: Exception) -> None:
         self.failures[what] += 1

@@ -14,6 +14,7 @@ from monitoring.record import Observer
 from serving import (
     docs,
     documented,
+    erasure,
     events,
     exposition,
     health,
@@ -51,7 +52,7 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
                 yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (health, models, transcriptions, voice_search, events, stream, docs, pages):
+    for module in (health, models, transcriptions, voice_search, events, erasure, stream, docs, pages):
         app.include_router(module.router)
     monitor.install(app)
     documented.install(app)

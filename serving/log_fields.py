@@ -22,9 +22,9 @@ from monitoring.record import Outcome, Transport
 # What may be said. A new event or field is added here, where a reviewer sees it.
 EVENTS = frozenset(
     {
-        "alarm", "alarm_untold", "audit", "drain", "key_created", "key_revoked", "model_loaded", "overload",
-        "purge_failed", "ready", "record_lost", "request", "rollout", "started", "starting", "stopped", "stopping",
-        "stream", "unhandled", "uncaught", "watch_failed", "watch_stuck", "worker_lost", "worker_started",
+        "alarm", "alarm_untold", "audit", "drain", "erased", "key_created", "key_revoked", "model_loaded", "overload",
+        "purge_failed", "purged", "ready", "record_lost", "request", "rollout", "started", "starting", "stopped",
+        "stopping", "stream", "unhandled", "uncaught", "watch_failed", "watch_stuck", "worker_lost", "worker_started",
         # uvicorn's, which hold no value
         "Application startup complete.", "Application shutdown complete.", "Application startup failed. Exiting.",
         "Application shutdown failed. Exiting.", "Waiting for application startup.",
@@ -64,6 +64,7 @@ TOKENS = (
 NUMBERS = (
     "status", "duration_ms", "queue_ms", "bytes", "audio_s", "confidence", "n_words", "n_results", "port", "workers",
     "inflight", "queue_items", "retry_after_s", "retain", "count", "dropped", "pid", "weight",
+    "records", "events", "followed", "counts", "clips",
 )  # fmt: skip
 CLOSED: Mapping[str, Collection[str]] = {
     "method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"),

@@ -52,3 +52,13 @@ class Queries:
         if query is None or query.key_id != key_id or self._clock() - query.at > self._kept_s:
             return None
         return query
+
+    def forget(self, *sessions: str, key_id: str | None = None) -> None:
+        """Let go of the queries of these sessions, whosever they are, or of this key: events on them are refused."""
+        with self._lock:
+            for query_id in [
+                query.id
+                for query in self._queries.values()
+                if query.session in sessions and key_id in (None, query.key_id)
+            ]:
+                del self._queries[query_id]

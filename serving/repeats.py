@@ -88,10 +88,14 @@ class Repeats:
         with self._lock:
             self._expire(self._clock())
 
-    def forget(self, *sessions: str) -> None:
-        """Let go of these sessions, whosever they are."""
+    def forget(self, *sessions: str, key_id: str | None = None) -> None:
+        """Let go of these sessions, whosever they are, or of this key."""
         with self._lock:
-            for sitting in [sitting for sitting in self._last if sitting.session in sessions]:
+            for sitting in [
+                sitting
+                for sitting in self._last
+                if sitting.session in sessions and key_id in (None, sitting.key_id)
+            ]:
                 del self._last[sitting]
 
     def _expire(self, now: float) -> None:

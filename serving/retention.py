@@ -81,9 +81,13 @@ class AudioStore:
             raise failure
         return purged
 
-    def erase(self, request_id: str) -> int:
-        """Delete the clip of a request, on whichever day it came; how many files."""
-        found = [path for path in self._files() if path.stem == request_id]
+    def erase(self, *request_ids: str) -> int:
+        """Delete the clips of requests, on whichever day they came; how many files.
+
+        Raises OSError where one cannot be deleted; then it is still there, and others may be gone.
+        """
+        wanted = frozenset(request_ids)
+        found = [path for path in self._files() if path.stem in wanted]
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)

@@ -29,6 +29,7 @@ from serving.streams import Streams
 from serving.turns import Turns
 
 STREAM_RESULTS = 10
+LONGEST_SESSION = 64  # characters of a session's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Services:
         """The record of a request, opened; its end hands it to the observers."""
         ledger = self.unnamed_ledger(transport, request_id(connection))
         ledger.key_id = key_id(connection)
-        ledger.session = connection.headers.get("x-session-id", "")[:64] or None
+        ledger.session = connection.headers.get("x-session-id", "")[:LONGEST_SESSION] or None
         ledger.device, ledger.locale = slices.device(connection), slices.locale(connection)
         return ledger
 

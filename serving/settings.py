@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from asr.bundle import DEFAULT_MODEL
+from monitoring.keeping import Keeping
 
 
 def usable_cores() -> int:
@@ -91,6 +92,8 @@ class Settings(BaseSettings):
 
     store: str | None = None  # URL of the event store; None: SQLite in state_folder
     state_folder: Path | None = None  # None: nothing is kept beyond the process
+    keep_days: float = Field(90.0, ge=0.0, le=36_500.0)  # records, events, outcomes; 0: for ever
+    keep_counts_days: float = Field(400.0, ge=0.0, le=36_500.0)  # nobody's in particular; 0: for ever
     retain_audio_days: float = Field(0.0, ge=0.0)  # 0: never, even where a client says retain=true
     watch: bool = True  # judge alarms; off: count and keep only
     rules: Path | None = None  # thresholds of alarms; None: the shipped ones, monitoring/alarms/rules.toml
@@ -98,3 +101,13 @@ class Settings(BaseSettings):
     alertmanager: str | None = None  # URL of Prometheus' Alertmanager
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal
+
+    @property
+    def keeping(self) -> Keeping:
+        """For how long the event store keeps what."""
+        return Keeping.of_days(self.keep_days, self.keep_counts_days)
+
+    @property
+    def audio_days(self) -> float:
+        """For how long audio is kept: never for longer than its record, without which nobody could erase it."""
+        return min(self.retain_audio_days, self.keep_days or self.retain_audio_days)

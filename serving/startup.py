@@ -11,6 +11,7 @@ from pathlib import Path
 from asr import bundle
 from asr.catalog import LEXICON
 from asr.pronounce import Pronounce, pronouncer
+from monitoring.keeping import Tidier
 from monitoring.metrics import Metrics
 from monitoring.record import Observer
 from monitoring.store import EventStore
@@ -25,6 +26,7 @@ from serving.search import SearchIndex, require_phones
 from serving.services import Services
 from serving.settings import Settings
 from serving.streams import Streams
+from serving.tidying import tidying
 from serving.turns import Turns
 
 WAITING_SEARCHES = 64  # of some milliseconds each
@@ -55,12 +57,12 @@ async def start(
     stack.push_async_callback(streams.close, 0.0)  # under `serving.listening` all have finished by now
     sandbox = Sandbox()
     stack.push_async_callback(asyncio.to_thread, sandbox.close)
-    watched_by = await asyncio.to_thread(_watching, settings, store, metrics, pronounce, stack)
+    watched_by = await _watching(settings, store, metrics, pronounce, stack)
     watch = None if watched_by is None else watched_by.watch
     return Services(
         settings,
         engine,
-        Queries(),
+        _queries(store),
         _rates(settings),
         decoding.decoders(settings.workers, sandbox),
         Turns(settings.workers, WAITING_SEARCHES, "queries wait to be searched for"),
@@ -107,7 +109,7 @@ def _index(settings: Settings, pronounce: Pronounce | None) -> SearchIndex | Non
     return SearchIndex(catalogs.read([catalogs.find(name) for name in settings.catalogs]), pronounce)
 
 
-def _watching(
+async def _watching(
     settings: Settings,
     store: EventStore,
     metrics: Metrics,
@@ -115,8 +117,10 @@ def _watching(
     stack: AsyncExitStack,
 ) -> watching.Watching | None:
     if not settings.watch:
+        tidied = asyncio.create_task(tidying(Tidier(store, settings.keeping)))  # else the watch does
+        stack.callback(tidied.cancel)
         return None
-    started = watching.start(settings, store, metrics, pronounce)
+    started = await asyncio.to_thread(watching.start, settings, store, metrics, pronounce)
     # Before the store is closed, which was put on the stack before.
     stack.push_async_callback(asyncio.to_thread, started.close)
     return started
@@ -132,11 +136,17 @@ async def _engine(
 
 
 def _audio(settings: Settings, stack: AsyncExitStack) -> retention.AudioStore | None:
-    audio = retention.store(settings.state_folder, settings.retain_audio_days)
+    audio = retention.store(settings.state_folder, settings.audio_days)
     if audio is not None:
         purging = asyncio.create_task(retention.purging(audio))
         stack.callback(purging.cancel)
     return audio
+
+
+def _queries(store: EventStore) -> Queries:
+    queries = Queries()
+    store.on_erasure(queries.forget)
+    return queries
 
 
 def _repeats(store: EventStore, stack: AsyncExitStack) -> Repeats:

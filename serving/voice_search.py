@@ -19,14 +19,13 @@ from serving.jobs import Hearing
 from serving.keys import Scope
 from serving.openai.document import PROPERTIES
 from serving.recording import Ledger
-from serving.services import Services, Shared
+from serving.services import LONGEST_SESSION, Services, Shared
 from serving.uploads import Upload, UploadLimits, read_model
 
 router = APIRouter(tags=["search"])
 
 DEFAULT_RESULTS, MOST_RESULTS = 10, 50
 LONGEST_QUERY = 500  # characters; longer is no query
-LONGEST_SESSION = 64
 BODY = UploadLimits(total_bytes=16 << 10)
 
 SPOKEN_QUERY = {

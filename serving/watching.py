@@ -66,6 +66,7 @@ def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pr
         rules.load(settings.rules),
         Follower(distance_of(settings.model, pronounce)),
         parse_actions(settings.alarm_webhook, settings.alertmanager),
+        settings.keeping,
     )
     return Watching(watch)
 

@@ -286,11 +286,11 @@ def test_what_became_of_many_is_kept_in_steps(store: EventStore, monkeypatch: py
 def test_what_became_of_an_erased_query_is_gone_and_stays_gone(store: EventStore) -> None:
     """Also where somebody still follows it: without its record, nothing is kept. Who asked to forget is told first."""
     forgotten: list[str] = []
-    store.on_erasure(lambda *sessions: forgotten.extend(sessions))
+    store.on_erasure(lambda *sessions, key_id: forgotten.extend([*sessions, key_id]))
     store.observe(RECORD)
     assert store.keep([AFTERMATH]) == [True]
     assert store.erase("sitting") == Deleted(records=1, followed=1)
-    assert forgotten == ["sitting"]
+    assert forgotten == ["sitting", None]
     assert store.keep([AFTERMATH]) == [False]
     assert list(store.followed()) == []
 

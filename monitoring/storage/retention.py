@@ -11,11 +11,11 @@ deletes, and such copies go with the next erasure.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, Table, delete, or_, select
+from sqlalchemy import ColumnElement, Engine, Table, and_, delete, or_, select
 
 from monitoring.errors import StoreUnavailableError
 from monitoring.moments import microseconds
@@ -42,6 +42,11 @@ class Deleted:
     def __bool__(self) -> bool:
         return bool(self.records or self.events or self.followed)
 
+    @property
+    def most(self) -> int:
+        """Of one table."""
+        return max(self.records, self.events, self.followed)
+
 
 def purge_some(engine: Engine, before: datetime) -> Deleted:
     """Delete up to ``CHUNK`` of the rows of each table that are older; nothing deleted: there are none."""
@@ -55,22 +60,40 @@ def _purge_some(engine: Engine, table: Table, before: datetime) -> int:
         return connection.execute(delete(table).where(key.in_(some))).rowcount
 
 
-def erase(engine: Engine, sessions: Sequence[str]) -> Deleted:
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Which are to be erased: all of these names, or those of one API key, since two keys may choose the same."""
+
+    names: tuple[str, ...]
+    key_id: str | None = None
+
+    def of(self, table: Table) -> ColumnElement[bool]:
+        """Whether a row with a session and a key is theirs."""
+        named = table.c.session.in_(self.names)
+        return named if self.key_id is None else and_(named, table.c.key_id == self.key_id)
+
+
+def erase(engine: Engine, sessions: Sessions, also: Callable[[Sequence[str]], object]) -> Deleted:
     """Delete the records of sessions, what became of them, their events, and what others sent about their queries.
 
-    Raises ``StoreUnavailableError`` where the rows are gone but their bytes are not yet: erase again.
+    ``also`` is given the ids of their requests and deletes what is kept of them elsewhere, before anything here is
+    gone for good: where it raises, the ids are still known, and the next try finds them. Raises what ``also`` does,
+    and ``StoreUnavailableError`` where the rows are gone but their bytes are not yet: erase again.
     """
-    queries = select(RECORDS.c.query_id).where(
-        RECORDS.c.session.in_(sessions), RECORDS.c.query_id.is_not(None)
-    )
-    mine = or_(EVENTS.c.session.in_(sessions), EVENTS.c.query_id.in_(queries))
+    queries = select(RECORDS.c.query_id).where(sessions.of(RECORDS), RECORDS.c.query_id.is_not(None))
+    done = or_(sessions.of(EVENTS), EVENTS.c.query_id.in_(queries))
     with writing(engine) as connection:
-        events = connection.execute(delete(EVENTS).where(mine)).rowcount
-        records = connection.execute(delete(RECORDS).where(RECORDS.c.session.in_(sessions))).rowcount
-        # Last: what became of a query is written only while its record is there (`aftermath`), and locks it.
-        followed = connection.execute(delete(FOLLOWED).where(FOLLOWED.c.session.in_(sessions))).rowcount
+        events = connection.execute(delete(EVENTS).where(done)).rowcount
+        gone = delete(RECORDS).where(sessions.of(RECORDS)).returning(RECORDS.c.request_id)
+        request_ids = connection.scalars(gone).all()
+        # Last: what became of a query is written only while its record is there (`aftermath`), and locks it. The
+        # table knows no keys: what another key's session of this name has come to still has its record.
+        kept = select(RECORDS.c.query_id).where(RECORDS.c.query_id == FOLLOWED.c.query_id).exists()
+        orphans = delete(FOLLOWED).where(FOLLOWED.c.session.in_(sessions.names), ~kept)
+        followed = connection.execute(orphans).rowcount
+        also(request_ids)
     _rebuild(engine)
-    return Deleted(records, events, followed)
+    return Deleted(len(request_ids), events, followed)
 
 
 def empty_log(engine: Engine) -> bool:

@@ -226,7 +226,7 @@ class EventStore:
         return records, list(followed.events_on(self._engine, on))
 
     def on_erasure(self, forget: Callable[..., object]) -> None:
-        """Have others forget, too: each ``erase`` calls ``forget(*sessions, key_id=...)`` before it deletes anything."""
+        """Have others forget, too: ``erase`` calls ``forget(*sessions, key_id=...)`` before it deletes anything."""
         self._forget.append(forget)
 
     def purge(self, before: datetime, most: int | None = None) -> Deleted:

@@ -152,6 +152,14 @@ def test_a_session_that_is_to_be_forgotten_is(follower: Follower) -> None:
     assert outcomes(follower.settled(SETTLES + WATERMARK)) == [("q2", None)]
 
 
+def test_a_session_of_another_key_is_not_forgotten(follower: Follower) -> None:
+    """Two keys may choose the same name."""
+    for number, key_id in ((2, "a"), (3, "b")):
+        follower.observe(replace(query(number, 1.0), key_id=key_id))
+    follower.forget("s", key_id="a")
+    assert outcomes(follower.settled(SETTLES + WATERMARK)) == [("q3", None)]
+
+
 def test_live_and_after_the_fact_agree() -> None:
     """Random sessions, in any order of arrival, tick by tick: as `follow` finds with everything before it."""
     rng = random.Random(3)

@@ -94,10 +94,13 @@ def test_there_are_never_more_sessions_than_fit(clock: Clock) -> None:
 
 
 def test_an_erased_session_is_forgotten(clock: Clock) -> None:
-    """By every key that has one of this name; others stay."""
+    """By every key that has one of this name, or by one; others stay."""
     repeats = Repeats(clock=clock)
     for key, session in (("a", "sofa"), ("b", "sofa"), ("a", "desk")):
         repeats.compare(key, session, JAZZ)
+    repeats.forget("sofa", "desk", key_id="b")
+    assert len(repeats) == 2
+    assert repeats.compare("b", "sofa", JAZZ) is None
     repeats.forget("sofa", "unknown")
     assert len(repeats) == 1
     assert repeats.compare("a", "desk", JAZZ) is not None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from asr.errors import OptionError
+from monitoring.keeping import Keeping
 from serving.commands.serve import add_arguments, settings_of
 from serving.settings import Settings
 
@@ -60,3 +62,13 @@ def test_an_unknown_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> N
     settings = Settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
+
+
+def test_audio_is_not_kept_for_longer_than_its_record() -> None:
+    """Nobody could erase it any more; and no days are for ever for the one, never for the other."""
+    assert Settings(keep_days=7.0, retain_audio_days=30.0).audio_days == 7.0
+    assert Settings(keep_days=0.0, retain_audio_days=30.0).audio_days == 30.0
+    assert Settings(retain_audio_days=0.0).audio_days == 0.0
+    assert chosen("--keep-days", "0.5", "--keep-counts-days", "0").keeping == Keeping(
+        timedelta(hours=12), None
+    )

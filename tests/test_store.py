@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -320,6 +320,40 @@ def test_an_erasure_takes_a_session_with_all_that_was_done_with_it(store: EventS
     assert [record.request_id for record in store.records()] == ["other"]
     assert [event.event_id for event in store.events()] == ["other"]
     assert store.owner_of("query-0") is None
+
+
+def test_an_erasure_may_be_of_one_key(store: EventStore) -> None:
+    """Another's session of the same name stays, with its events and what became of it."""
+    for key in ("key", "other"):
+        record = replace(RECORD, request_id=key, query_id=f"query-{key}", key_id=key)
+        store.observe(record)
+        store.observe(replace(EVENT, event_id=key, query_id=f"query-{key}", key_id=key))
+        assert store.keep([replace(AFTERMATH, query_id=f"query-{key}")]) == [True]
+    assert store.erase("sitting", key_id="key") == Deleted(records=1, events=1, followed=1)
+    assert [record.key_id for record in store.records()] == ["other"]
+    assert [event.key_id for event in store.events()] == ["other"]
+    assert [row.query_id for row in store.followed()] == ["query-other"]
+
+
+def test_what_is_elsewhere_is_erased_first(store: EventStore) -> None:
+    """It is told the requests; where it fails, they are still known, and the next try tells them again."""
+    told: list[Sequence[str]] = []
+
+    def fails(request_ids: Sequence[str]) -> None:
+        told.append(request_ids)
+        raise PermissionError(1, "read-only")
+
+    store.observe(RECORD)
+    with pytest.raises(StoreUnavailableError, match="read-only"):
+        store.erase("sitting", also=fails)
+    assert store.erase("sitting", also=told.append) == Deleted(records=1)
+    assert told == [["request-0"], ["request-0"]]
+
+
+def test_an_erased_name_is_as_it_was_written(store: EventStore) -> None:
+    """What no database takes is replaced, when it is written and when it is erased."""
+    store.observe(replace(RECORD, session="sit\0ting"))
+    assert store.erase("sit\0ting").records == 1
 
 
 def test_a_closed_store_takes_nothing_and_says_so(url: str) -> None:

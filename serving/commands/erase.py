@@ -1,4 +1,4 @@
-"""``voicesearch erase``: all that is kept of sessions, for good, for who is at the machine; also while a server runs."""
+"""``voicesearch erase``: all that is kept of sessions goes, for good; for who is at the machine."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ MEANINGS = {
     415: "The body, or what is in it, is of a kind that is not read.",
     422: "The clip looks like audio and cannot be decoded.",
     429: "The key has spent its seconds of audio. Retry-After says when it has some again.",
-    503: "Too much to do. Retry-After says when to come back.",
+    503: "Too much to do, or the event store is away. Retry-After says when to come back.",
 }
 
 

@@ -31,7 +31,9 @@ class Keeping:
     @classmethod
     def of_days(cls, records: float, counts: float) -> Keeping:
         """As an operator says it: 0 is for ever."""
-        return cls(timedelta(days=records) or None, timedelta(days=counts) or None)
+        return cls(
+            None if records == 0 else timedelta(days=records), None if counts == 0 else timedelta(days=counts)
+        )
 
 
 FOR_EVER = Keeping()

@@ -52,8 +52,9 @@ def create_app(settings: Settings, observers: Sequence[Observer] = ()) -> FastAP
                 yield
 
     app = FastAPI(title="voicesearch", version=version(), lifespan=lifespan, docs_url=None, redoc_url=None)
-    for module in (health, models, transcriptions, voice_search, events, erasure, stream, docs, pages):
+    for module in (health, models, transcriptions, voice_search, events, stream, docs, pages):
         app.include_router(module.router)
+    erasure.install(app)
     monitor.install(app)
     documented.install(app)
     metrics = exposition.install(app)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, FastAPI, Path, Query
 from pydantic import BaseModel, Field
+from starlette.convertors import Convertor, register_url_convertor
 
 from monitoring.errors import StoreUnavailableError
 from monitoring.store import EventStore
@@ -23,8 +24,6 @@ from serving.errors import OverloadedError
 from serving.keys import Scope
 from serving.retention import AudioStore
 from serving.services import LONGEST_SESSION, Shared
-
-router = APIRouter(tags=["sessions"], dependencies=[Depends(require(Scope.ADMIN))])
 
 RETRY_S = 5.0
 
@@ -69,7 +68,6 @@ def spellings(session: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name[:LONGEST_SESSION] for name in (session, as_header)))
 
 
-@router.delete("/v1/sessions/{session:path}", responses=refusals(400, 401, 403, 503))
 async def erase_session(
     services: Shared,
     session: Annotated[str, Path(min_length=1, max_length=256, description="as the client named it")],
@@ -88,3 +86,31 @@ async def erase_session(
         raise OverloadedError("The session is not erased altogether; erase it again.", RETRY_S) from error
     structlog.get_logger().info("erased", **erased.model_dump())
     return erased
+
+
+class _Anything(Convertor[str]):
+    """The rest of a path. Clients may name a session as they like; ``path`` stops at a line break.
+
+    Only ``.`` and ``..`` are no part of any address that arrives: for them there is the command.
+    """
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+def install(app: FastAPI) -> None:
+    """Add the route to ``app``."""
+    register_url_convertor("anything", _Anything())
+    app.add_api_route(
+        "/v1/sessions/{session:anything}",
+        erase_session,
+        methods=["DELETE"],
+        tags=["sessions"],
+        dependencies=[Depends(require(Scope.ADMIN))],
+        responses=refusals(400, 401, 403, 503),
+    )

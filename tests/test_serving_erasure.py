@@ -171,6 +171,20 @@ def test_a_session_of_one_key_is_erased_alone(
     assert list(store.records()) == []
 
 
+def test_any_name_can_be_erased(
+    start_server: Callable[..., Running], tmp_path: Path, keys: dict[str, str]
+) -> None:
+    """Clients choose them: also with line breaks and whatever else an address has to quote."""
+    serving = start_server(catalogs=(), keys=tmp_path / "keys" / "keys.db")
+    names = ("a", "a\n", "a\nb", "\n", "a..b", "a//b/", "a?b#c", "%2F", " ", "é\U0001f3b7")
+    for number, name in enumerate(names):
+        record = replace(RECORD, request_id=f"r{number}", query_id=None, at=datetime.now(UTC), session=name)
+        serving.app.state.services.store.observe(record)
+    for name in reversed(names):
+        answer = delete(serving, keys["admin"], name)
+        assert (answer.status_code, answer.json()["records"]) == (200, 1), repr(name)
+
+
 def test_only_an_administrator_erases(
     start_server: Callable[..., Running], tmp_path: Path, keys: dict[str, str]
 ) -> None:

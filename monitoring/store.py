@@ -31,7 +31,7 @@ from monitoring.storage.journal import Entry, Kind
 from monitoring.storage.leader import Leader
 from monitoring.storage.migrations import migrate
 from monitoring.storage.queries import Window
-from monitoring.storage.retention import Deleted, Sessions
+from monitoring.storage.retention import Also, Deleted, Sessions, nothing_else
 from monitoring.storage.rows import plain
 from monitoring.storage.writer import Limits, Writer
 
@@ -173,14 +173,9 @@ class EventStore:
         return rollup_store.read(self._engine, since, until, step)
 
     def tidy_rollups(self, now: datetime, before: datetime | None = None) -> int:
-        """Merge rollups that are old enough, and delete those from before a time: how many.
-
-        Raises ``StoreUnavailableError``.
-        """
+        """Merge rollups that are old enough; delete those from before a time: how many. Raises as ``note``."""
         self._on_writer(partial(rollup_store.compact, self._engine, now))
-        if before is None:
-            return 0
-        return self._on_writer(partial(rollup_store.purge, self._engine, before))
+        return 0 if before is None else self._on_writer(partial(rollup_store.purge, self._engine, before))
 
     def note(self, entries: Sequence[Entry]) -> None:
         """Add to the journal, all or nothing. Raises ``StoreUnavailableError``."""
@@ -235,21 +230,12 @@ class EventStore:
         With ``most``, no step more once so many rows of a table are gone: then there may be others. Raises
         ``StoreUnavailableError``.
         """
-        total = Deleted()
-        while most is None or total.most < most:
-            some = self._on_writer(partial(retention.purge_some, self._engine, before))
-            if not some:
-                break
-            total += some
+        some = partial(retention.purge_some, self._engine, before)
+        total = retention.repeat(lambda: self._on_writer(some), most)
         self._on_writer(partial(retention.empty_log, self._engine))
         return total
 
-    def erase(
-        self,
-        *sessions: str,
-        key_id: str | None = None,
-        also: Callable[[Sequence[str]], object] = lambda _request_ids: None,
-    ) -> Deleted:
+    def erase(self, *sessions: str, key_id: str | None = None, also: Also = nothing_else) -> Deleted:
         """Delete all of these sessions for good (see ``retention``), what still waits to be written included.
 
         Sessions are the clients' own names: with ``key_id`` only those of that API key. ``also`` deletes what is kept

@@ -26,6 +26,9 @@ CHUNK = 2_000  # rows of one transaction, so that others get their turn
 _TABLES = (RECORDS, EVENTS, FOLLOWED)  # all that is a person's, in the order of `Deleted`
 
 
+Also = Callable[[Sequence[str]], object]  # given the ids of requests: deletes what is kept of them elsewhere
+
+
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """How many rows."""
@@ -53,6 +56,17 @@ def purge_some(engine: Engine, before: datetime) -> Deleted:
     return Deleted(*(_purge_some(engine, table, before) for table in _TABLES))
 
 
+def repeat(some: Callable[[], Deleted], most: int | None) -> Deleted:
+    """Step by step, until nothing is left or so many rows of a table are gone."""
+    total = Deleted()
+    while most is None or total.most < most:
+        step = some()
+        if not step:
+            break
+        total += step
+    return total
+
+
 def _purge_some(engine: Engine, table: Table, before: datetime) -> int:
     (key,) = table.primary_key.columns
     some = select(key).where(table.c.at_us < microseconds(before)).order_by(table.c.at_us).limit(CHUNK)
@@ -73,7 +87,11 @@ class Sessions:
         return named if self.key_id is None else and_(named, table.c.key_id == self.key_id)
 
 
-def erase(engine: Engine, sessions: Sessions, also: Callable[[Sequence[str]], object]) -> Deleted:
+def nothing_else(_request_ids: Sequence[str]) -> None:
+    """An `Also` where nothing is kept elsewhere."""
+
+
+def erase(engine: Engine, sessions: Sessions, also: Also) -> Deleted:
     """Delete the records of sessions, what became of them, their events, and what others sent about their queries.
 
     ``also`` is given the ids of their requests and deletes what is kept of them elsewhere, before anything here is

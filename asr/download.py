@@ -48,6 +48,11 @@ class Wanted:
                 f"{self.url}: anyone on the way can change what plain http brings; give its --sha256"
             )
 
+    @property
+    def plain(self) -> http_get.Plain:
+        """Nobody on the way may have had a hand in it, unless a digest would tell."""
+        return http_get.Plain.NOWHERE if self.sha256 is None else http_get.Plain.ANYWHERE
+
 
 class _NetworkError(Exception):
     """The connection failed, not the disk, whose errors are OSError too."""
@@ -116,7 +121,11 @@ def _ask(wanted: Wanted, part: PartFile, advance: Advance | None) -> bool:
     if have and part.version is not None:
         headers["If-Range"] = part.version
     try:
-        response = http_get.get(wanted.url, headers)
+        response = http_get.get(wanted.url, headers, plain=wanted.plain)
+    except OptionError as error:  # a ValueError, too
+        raise OptionError(
+            f"{error}; give its --sha256, which tells whether it is what it should be"
+        ) from error
     except HTTPError as error:
         if error.code != 416 or not have:  # 416: there is nothing behind what we have
             raise
@@ -128,7 +137,6 @@ def _ask(wanted: Wanted, part: PartFile, advance: Advance | None) -> bool:
     except (OSError, HTTPException, ValueError) as error:
         raise _NetworkError(error) from error
     with response:
-        _check_scheme(wanted, response.url)
         if response.status == 200:
             said = response.headers
             part.begin(wanted.url, http_get.version(said), http_get.length(said))
@@ -172,13 +180,6 @@ def _chunks(response: HTTPResponse) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
-
-
-def _check_scheme(wanted: Wanted, url: str) -> None:
-    """After redirects: nobody on the way may have had a hand in it, unless a digest would tell."""
-    scheme = urlsplit(url).scheme
-    if scheme not in ("http", "https") or (wanted.sha256 is None and scheme != "https"):
-        raise OptionError(f"{wanted.url} leads to {url}, which is not https; give its --sha256")
 
 
 def _check_size(wanted: Wanted, total: int | None) -> None:

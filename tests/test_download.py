@@ -4,126 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import struct
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 
 import pytest
+from file_server import CONTENT, Handler, Server, certify, rest, serving, status, whole
 
-from asr import download
+from asr import download, http_get
 from asr.download import Wanted, downloaded
 from asr.errors import BundleDigestError, BundleError, DownloadError, OptionError
 
-CONTENT = bytes(range(256)) * 2000  # 512,000 bytes: several reads
 OTHER = CONTENT[::-1]
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 LIMIT = 1_000_000
 
-Reply = Callable[["Handler"], None]
 
-
-class Server(ThreadingHTTPServer):
-    """Plays one reply a request, the last one for all further ones; keeps the headers that it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self, *replies: Reply) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.replies = list(replies)
-        self.asked: list[dict[str, str]] = []
-
-    @property
-    def url(self) -> str:
-        """Of the file."""
-        return f"http://127.0.0.1:{self.server_address[1]}/model.zip"
-
-    def ranges(self) -> list[str | None]:
-        """What each request wanted."""
-        return [headers.get("Range") for headers in self.asked]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Hands a request to the next reply."""
-
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(dict(self.headers))
-        replies = self.server.replies
-        (replies.pop(0) if len(replies) > 1 else replies[0])(self)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing on stderr."""
-
-    def reset(self) -> None:
-        """Break the connection as a crash does."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-
-
-def whole(content: bytes = CONTENT, *, upto: int | None = None, **headers: str) -> Reply:
-    """All of it with 200, or its beginning, then a broken connection."""
-
-    def reply(handler: Handler) -> None:
-        handler.send_response(200)
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        for name, value in ({"Content-Length": str(len(content))} | given).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content[:upto])
-
-    return reply
-
-
-def rest(content: bytes = CONTENT, *, upto: int | None = None, **headers: str) -> Reply:
-    """What the request's range asks for, with 206; or less."""
-
-    def reply(handler: Handler) -> None:
-        start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-        handler.send_response(206)
-        defaults = {
-            "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}",
-            "Content-Length": str(len(content) - start),
-        }
-        for name, value in (defaults | {k.replace("_", "-"): v for k, v in headers.items()}).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content[start:upto])
-
-    return reply
-
-
-def status(code: int, **headers: str) -> Reply:
-    """No content."""
-
-    def reply(handler: Handler) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return reply
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That the servers over TLS have."""
+    return certify(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Makes servers; they end with the test."""
-    servers = []
+    """Makes servers of plain http."""
+    with serving() as make:
+        yield make
 
-    def make(*replies: Reply) -> Server:
-        server = Server(*replies)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return server
 
-    yield make
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+@pytest.fixture
+def secure(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
+    """Makes servers; those over TLS are believed."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(certificate) as make:
+        yield make
 
 
 def fetch(server: Server, folder: Path, sha256: str | None = DIGEST, size: int | None = None) -> bytes:
@@ -282,9 +198,35 @@ def test_redirects_are_followed_with_the_range(serve: Callable[..., Server], tmp
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
 def test_redirects_lead_to_the_web_only(serve: Callable[..., Server], tmp_path: Path, target: str) -> None:
-    """Not to files of this machine."""
-    with pytest.raises((DownloadError, OptionError)):
+    """Not to files of this machine, and not by ftp, even where a digest would tell."""
+    with pytest.raises((DownloadError, OptionError), match=r"is not allowed|is not https"):
         fetch(serve(status(302, Location=target)), tmp_path)
+
+
+def test_without_a_digest_every_hop_is_https(secure: Callable[..., Server], tmp_path: Path) -> None:
+    """https to https comes; through plain http it does not, though it leads back; the plain one is not even asked."""
+    store = secure(whole(), tls=True)
+    assert fetch(secure(status(302, Location=store.url), tls=True), tmp_path, sha256=None) == CONTENT
+    between = secure(status(302, Location=store.url))
+    first = secure(status(302, Location=between.url), tls=True)
+    with pytest.raises(
+        OptionError, match=r"^https://.* leads to http://.*, which is not https; give its --sha256"
+    ):
+        fetch(first, tmp_path, sha256=None)
+    assert between.asked == []
+    assert fetch(first, tmp_path) == CONTENT  # its digest tells
+
+
+def test_a_text_is_believed_from_https_all_the_way(secure: Callable[..., Server]) -> None:
+    """Plain http of this machine is as good where it is named, not where https leads to it."""
+    plain = secure(whole(b"said"))
+    assert http_get.text(secure(status(302, Location=plain.url)).url, 10) == "said"
+    assert http_get.text(secure(whole(b"said"), tls=True).url, 10) == "said"
+    away = secure(status(302, Location=plain.url), tls=True)
+    with pytest.raises(OptionError, match=r"leads to http://127\.0\.0\.1:\d+/model\.zip, which is not https"):
+        http_get.text(away.url, 10)
+    with pytest.raises(OptionError, match=r"leads to http://models\.example/x, which is not https"):
+        http_get.text(secure(status(302, Location="http://models.example/x")).url, 10)
 
 
 def test_too_large_a_file_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
@@ -334,6 +276,16 @@ def test_one_download_of_a_file_at_a_time(serve: Callable[..., Server], tmp_path
         downloaded(wanted, tmp_path),
     ):
         raise AssertionError("two at once")
+
+
+@pytest.mark.parametrize("digits", ["\u00b2", "9" * 5_000, "-1", "1e3", ""])
+def test_a_length_that_is_no_number_is_none(digits: str) -> None:
+    """Superscripts are digits to Python, and no numbers; more digits than any file has bytes are refused by it."""
+    said = Message()
+    said["Content-Length"] = digits
+    said["Content-Range"] = f"bytes 0-{digits}/{digits}"
+    assert http_get.length(said) is None
+    assert http_get.part(said) == http_get.Part(None, None)
 
 
 def test_a_damaged_note_begins_anew(serve: Callable[..., Server], tmp_path: Path) -> None:

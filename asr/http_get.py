@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from email.message import Message
 from enum import Enum
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
@@ -58,7 +58,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         fp: IO[bytes],
         code: int,
         msg: str,
-        headers: Message,
+        headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
         from_https = req.type == "https" and self._plain is not Plain.ANYWHERE

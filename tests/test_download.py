@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from file_server import CONTENT, Handler, Server, certify, rest, serving, status, whole
@@ -15,6 +20,7 @@ from file_server import CONTENT, Handler, Server, certify, rest, serving, status
 from asr import download, http_get
 from asr.download import Wanted, downloaded
 from asr.errors import BundleDigestError, BundleError, DownloadError, OptionError
+from asr.part_file import KEPT_S, forget_old, locked
 
 OTHER = CONTENT[::-1]
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -42,9 +48,18 @@ def secure(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         yield make
 
 
-def fetch(server: Server, folder: Path, sha256: str | None = DIGEST, size: int | None = None) -> bytes:
-    """The whole file's bytes."""
-    with downloaded(Wanted(server.url, LIMIT, sha256, size), folder) as path:
+def fetch(
+    server: Server,
+    folder: Path,
+    sha256: str | None = DIGEST,
+    size: int | None = None,
+    *,
+    query: str = "",
+    pauses: list[float] | None = None,
+) -> bytes:
+    """The whole file's bytes; pauses are noted, not made."""
+    wanted = Wanted(server.url + query, LIMIT, sha256, size)
+    with downloaded(wanted, folder, pause=([] if pauses is None else pauses).append) as path:
         return path.read_bytes()
 
 
@@ -63,7 +78,8 @@ def test_a_broken_connection_goes_on_at_once(serve: Callable[..., Server], tmp_p
         rest(ETag='"v1"'),
     )
     seen: list[tuple[int, int | None]] = []
-    with downloaded(Wanted(server.url, LIMIT, DIGEST), tmp_path, lambda *at: seen.append(at)) as path:
+    wanted = Wanted(server.url, LIMIT, DIGEST)
+    with downloaded(wanted, tmp_path, lambda *at: seen.append(at), lambda _: None) as path:
         assert path.read_bytes() == CONTENT
     assert server.ranges() == [None, "bytes=100000-", "bytes=300000-"]
     assert [headers.get("If-Range") for headers in server.asked] == [None, '"v1"', '"v1"']
@@ -82,10 +98,12 @@ def test_a_later_run_goes_on(serve: Callable[..., Server], tmp_path: Path) -> No
 
 
 def test_a_server_that_breaks_off_for_good_is_given_up(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """After three requests that bring nothing; what came before is kept for the next run."""
+    """After three requests that bring nothing, at longer and longer intervals; what came before is kept."""
     server = serve(whole(upto=100_000, ETag='"v1"'), rest(upto=0, ETag='"v1"'))
+    pauses: list[float] = []
     with pytest.raises(DownloadError, match=r"100000 of 512000 bytes came .* goes on there"):
-        fetch(server, tmp_path)
+        fetch(server, tmp_path, pauses=pauses)
+    assert pauses == [1.0, 2.0, 4.0]
     assert len(server.asked) == 1 + download.IDLE_TRIES
     server.replies[:] = [rest(ETag='"v1"')]
     assert fetch(server, tmp_path) == CONTENT
@@ -276,6 +294,68 @@ def test_one_download_of_a_file_at_a_time(serve: Callable[..., Server], tmp_path
         downloaded(wanted, tmp_path),
     ):
         raise AssertionError("two at once")
+
+
+def test_a_signature_is_told_nobody(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Neither by the note, which only its owner reads, nor by any message."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), rest(upto=0, ETag='"v1"'))
+    refusing = serve(status(403))
+    cases: list[tuple[Server, dict[str, Any]]] = [
+        (server, {}),  # breaks off
+        (refusing, {}),
+        (serve(whole()), {"size": 1}),
+        (serve(whole()), {"sha256": "0" * 64}),
+        (serve(status(302, Location="ftp://127.0.0.1/x?sig=secret")), {}),
+    ]
+    for asked, options in cases:
+        with pytest.raises((DownloadError, BundleError, OptionError)) as raised:
+            fetch(asked, tmp_path, query="?sig=secret", **options)
+        assert "secret" not in str(raised.value)
+        assert "/model.zip" in str(raised.value)
+        for note in tmp_path.glob("*.json"):
+            assert "secret" not in note.read_text(encoding="utf-8")
+            assert note.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_signature_goes_on(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """What has a digest is known by it, however its address was signed."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), status(403))
+    with pytest.raises(DownloadError, match="403"):
+        fetch(server, tmp_path, query="?sig=1")
+    server.replies[:] = [rest(ETag='"v1"')]
+    assert fetch(server, tmp_path, query="?sig=2") == CONTENT
+    assert server.ranges()[-1] == "bytes=100000-"
+
+
+def test_what_nobody_went_on_with_is_forgotten(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """After a fortnight, with its note, at the next download; what somebody is fetching stays, whatever its age."""
+    with pytest.raises(DownloadError):
+        fetch(serve(whole(upto=100_000, ETag='"v1"'), status(503)), tmp_path)
+    (tmp_path / "gone.json").write_text("{}")
+    left = sorted(tmp_path.iterdir())
+    assert len(left) == 3
+    forget_old(tmp_path, time.time() + KEPT_S - 60.0)
+    assert sorted(tmp_path.iterdir()) == left
+    for path in left:
+        os.utime(path, (0, 0))
+    (part,) = tmp_path.glob("*.part")
+    with locked(part, "it"):
+        forget_old(tmp_path)
+        assert sorted(tmp_path.iterdir()) == [path for path in left if path.stem == part.stem]
+    with pytest.raises(DownloadError):
+        fetch(serve(status(503)), tmp_path, sha256="0" * 64)
+    assert not part.exists()
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_without_locks_files_come_too(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows, which has no fcntl."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setattr("asr.part_file.sys", SimpleNamespace(platform="win32"))
+    assert fetch(serve(whole()), tmp_path / "downloads") == CONTENT
+    assert not (tmp_path / "downloads").exists()
 
 
 @pytest.mark.parametrize("digits", ["\u00b2", "9" * 5_000, "-1", "1e3", ""])

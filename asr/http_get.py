@@ -102,7 +102,7 @@ def text(url: str, max_bytes: int) -> str:
 
 
 def shown(url: str) -> str:
-    """An address as it may be told and noted: without a password or a query, which may be a signature. A path as it is."""
+    """An address as it may be told and noted: no password, and no query, which may be a signature. A path as it is."""
     if "://" not in url:
         return url
     parts = urlsplit(url)

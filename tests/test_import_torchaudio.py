@@ -170,9 +170,15 @@ def test_the_service_may_group_its_clips(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["--from", "torchaudio:WAV2VEC2_BASE", "F"], "expected torchaudio:NAME"),
         (["--from", "huggingface:x", "F"], "expected torchaudio:NAME"),
         (["--from", f"torchaudio:{BASE}", "F", "G"], "there is one path"),
-        (["--from", f"torchaudio:{BASE}", "F", "--lexicon", "x"], "--lexicon are for checkpoints"),
+        (["--from", f"torchaudio:{BASE}", "F", "--lexicon", "x"], "--lexicon: only for checkpoints"),
+        (["--from", f"torchaudio:{BASE}", "F", "--corpora", "a", "b"], "--corpora: only for checkpoints"),
+        (
+            ["C", "F", "--encoder-only", "--name", "a", "--lexicon", "x", "--lm", "y", "--g2p", "z"],
+            "--name, --lexicon, --lm, --g2p: only for bundles",
+        ),
+        (["C", "F", "--encoder-only", "--checkpoint-fp16", "x"], "--checkpoint-fp16: only for bundles"),
         (["F"], "expected CHECKPOINT, FOLDER and --lexicon"),
-        (["C", "F", "--words", "en-small"], "--weights and --words are for --from"),
+        (["C", "F", "--words", "en-small"], "--words: only for --from"),
     ],
 )
 def test_bad_usage_is_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

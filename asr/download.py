@@ -8,6 +8,7 @@ comes again. Parts of two versions are never joined knowingly, and a digest is c
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from urllib.parse import urlsplit
 from asr import http_get
 from asr.digest import file_digest
 from asr.errors import BundleDigestError, BundleError, DownloadError, OptionError
-from asr.part_file import PartFile, locked
+from asr.http_get import shown
+from asr.part_file import PartFile, forget_old, locked
 
 CHUNK_BYTES = 1 << 16
 IDLE_TRIES = 3  # in a row that bring nothing
+PAUSES_S = (1.0, 2.0, 4.0)  # after a try that brought something, after one that did not, after two
 TRIES = 100  # of a server that breaks off again and again
 
 Advance = Callable[[int, int | None], None]  # bytes so far, bytes in all if known
@@ -41,12 +44,17 @@ class Wanted:
         scheme = urlsplit(self.url).scheme
         if scheme not in ("http", "https"):
             raise OptionError(
-                f"{self.url}: cannot fetch by {scheme}; give a path or an http or https address"
+                f"{shown(self.url)}: cannot fetch by {scheme}; give a path or an http or https address"
             )
         if scheme == "http" and self.sha256 is None:
             raise OptionError(
-                f"{self.url}: anyone on the way can change what plain http brings; give its --sha256"
+                f"{shown(self.url)}: anyone on the way can change what plain http brings; give its --sha256"
             )
+
+    @property
+    def plain(self) -> http_get.Plain:
+        """Nobody on the way may have had a hand in it, unless a digest would tell."""
+        return http_get.Plain.NOWHERE if self.sha256 is None else http_get.Plain.ANYWHERE
 
 
 class _NetworkError(Exception):
@@ -58,19 +66,22 @@ class _NetworkError(Exception):
 
 
 @contextmanager
-def downloaded(wanted: Wanted, folder: Path, advance: Advance | None = None) -> Iterator[Path]:
-    """The whole file, to be used in the block; then it is gone.
+def downloaded(
+    wanted: Wanted, folder: Path, advance: Advance | None = None, pause: Callable[[float], None] = time.sleep
+) -> Iterator[Path]:
+    """The whole file, to be used in the block (it may be moved away); then it is gone.
 
     Where it did not come, or the block ends in another error than a BundleError, what came stays in ``folder``. Raises
     DownloadError (no network, the server refuses or breaks off), BundleError (too large, or not of the size
     wanted), BundleDigestError, OptionError (somebody else is downloading it here, or it leads away from https), and
     OSError for the disk.
     """
-    path = folder / f"{hashlib.sha256(wanted.url.encode()).hexdigest()[:24]}.part"
-    with locked(path, wanted.url):
+    path = folder / f"{_part_name(wanted)}.part"
+    forget_old(folder)
+    with locked(path, shown(wanted.url)):
         part = PartFile(path)
         try:
-            _fetch(wanted, part, advance)
+            _fetch(wanted, part, advance, pause)
             _check_digest(wanted, path)
             yield path
         except BundleError:  # it is not what it should be; after any other error it may still be of use
@@ -83,8 +94,14 @@ def downloaded(wanted: Wanted, folder: Path, advance: Advance | None = None) -> 
         part.remove()
 
 
-def _fetch(wanted: Wanted, part: PartFile, advance: Advance | None) -> None:
-    """Ask until all is there, as long as something comes."""
+def _part_name(wanted: Wanted) -> str:
+    """The same for the same file: what is signed anew each time has another address and one digest."""
+    what = wanted.url if wanted.sha256 is None else wanted.sha256.lower()
+    return hashlib.sha256(what.encode()).hexdigest()[:24]
+
+
+def _fetch(wanted: Wanted, part: PartFile, advance: Advance | None, pause: Callable[[float], None]) -> None:
+    """Ask until all is there, as long as something comes; a server in trouble is given time."""
     idle, why = 0, ""
     for _ in range(TRIES):
         before = part.size
@@ -101,9 +118,10 @@ def _fetch(wanted: Wanted, part: PartFile, advance: Advance | None) -> None:
         idle = 0 if part.size > before else idle + 1
         if idle == IDLE_TRIES:
             break
+        pause(PAUSES_S[idle])
     of = "" if part.total is None else f" of {part.total}"
     raise DownloadError(
-        f"{wanted.url}: {part.size}{of} bytes came ({why}). They are kept: the same command again goes on there"
+        f"{shown(wanted.url)}: {part.size}{of} bytes came ({why}). They are kept: the same command again goes on there"
     )
 
 
@@ -116,7 +134,11 @@ def _ask(wanted: Wanted, part: PartFile, advance: Advance | None) -> bool:
     if have and part.version is not None:
         headers["If-Range"] = part.version
     try:
-        response = http_get.get(wanted.url, headers)
+        response = http_get.get(wanted.url, headers, plain=wanted.plain)
+    except OptionError as error:  # a ValueError, too
+        raise OptionError(
+            f"{error}; give its --sha256, which tells whether it is what it should be"
+        ) from error
     except HTTPError as error:
         if error.code != 416 or not have:  # 416: there is nothing behind what we have
             raise
@@ -128,10 +150,9 @@ def _ask(wanted: Wanted, part: PartFile, advance: Advance | None) -> bool:
     except (OSError, HTTPException, ValueError) as error:
         raise _NetworkError(error) from error
     with response:
-        _check_scheme(wanted, response.url)
         if response.status == 200:
             said = response.headers
-            part.begin(wanted.url, http_get.version(said), http_get.length(said))
+            part.begin(shown(wanted.url), http_get.version(said), http_get.length(said))
         elif not _goes_on(response, part):
             part.clear()
             return False
@@ -174,22 +195,15 @@ def _chunks(response: HTTPResponse) -> Iterator[bytes]:
         yield chunk
 
 
-def _check_scheme(wanted: Wanted, url: str) -> None:
-    """After redirects: nobody on the way may have had a hand in it, unless a digest would tell."""
-    scheme = urlsplit(url).scheme
-    if scheme not in ("http", "https") or (wanted.sha256 is None and scheme != "https"):
-        raise OptionError(f"{wanted.url} leads to {url}, which is not https; give its --sha256")
-
-
 def _check_size(wanted: Wanted, total: int | None) -> None:
     if total is not None and total > wanted.max_bytes:
         raise _too_large(wanted)
     if total is not None and wanted.size is not None and total != wanted.size:
-        raise BundleError(f"{wanted.url} has {total} bytes; {wanted.size} were expected")
+        raise BundleError(f"{shown(wanted.url)} has {total} bytes; {wanted.size} were expected")
 
 
 def _too_large(wanted: Wanted) -> BundleError:
-    return BundleError(f"{wanted.url} is larger than {wanted.max_bytes} bytes, the most that is taken")
+    return BundleError(f"{shown(wanted.url)} is larger than {wanted.max_bytes} bytes, the most that is taken")
 
 
 def _check_digest(wanted: Wanted, path: Path) -> None:
@@ -198,5 +212,5 @@ def _check_digest(wanted: Wanted, path: Path) -> None:
     digest = file_digest(path)
     if digest != wanted.sha256.lower():
         raise BundleDigestError(
-            f"{wanted.url} has SHA-256 {digest}; {wanted.sha256} was expected. What came was thrown away"
+            f"{shown(wanted.url)} has SHA-256 {digest}; {wanted.sha256} was expected. What came was thrown away"
         )

@@ -21,9 +21,10 @@ from typing import Any
 from urllib.parse import urljoin
 
 from asr import http_get
-from asr.errors import OptionError
+from asr.errors import AsrError, OptionError
 
 MAX_BYTES = 1_000_000  # an entry has some 300 bytes
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # of a model, and so of its folder
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -51,14 +52,25 @@ class Entry:
 
 
 def read(place: str) -> dict[str, Entry]:
-    """The index at a path or an https address. Raises OptionError for what is no index, DownloadError, OSError."""
-    text = http_get.text(place, MAX_BYTES) if is_address(place) else Path(place).read_text(encoding="utf-8")
+    """The index at a path or an https address. Raises OptionError for what is no index,
+    DownloadError and BundleError as `http_get.text` does, OSError."""
     try:
+        text = http_get.text(place, MAX_BYTES) if is_address(place) else _text(Path(place))
         models = tomllib.loads(text)["models"]
         return {name: _entry(name, values, place) for name, values in models.items()}
+    except AsrError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise OptionError(f"{place} is no index of models: {wrong}") from error
+        raise OptionError(f"{http_get.shown(place)} is no index of models: {wrong}") from error
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes, the most that is taken")
+    return content.decode("utf-8")
 
 
 def is_address(text: str) -> bool:
@@ -67,15 +79,24 @@ def is_address(text: str) -> bool:
 
 
 def _entry(name: str, values: Mapping[str, Any], place: str) -> Entry:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a model: letters, digits and . _ - are allowed")
     url, sha256, size = values["url"], values["sha256"], values.get("size")
     if not isinstance(url, str) or not isinstance(sha256, str) or not SHA256.fullmatch(sha256):
         raise ValueError(f"{name}: url must be text, and sha256 64 hexadecimal digits")
-    if size is not None and (not isinstance(size, int) or size < 1):
+    if size is not None and (type(size) is not int or size < 1):  # True is an int, too
         raise ValueError(f"{name}: size is {size!r}; expected a number of bytes")
-    languages = values.get("languages", [])
-    if not isinstance(languages, list) or not all(isinstance(language, str) for language in languages):
+    licence, languages = values.get("licence"), values.get("languages", [])
+    if licence is not None and not _is_line(licence):
+        raise ValueError(f"{name}: licence is {licence!r}; expected one line of text")
+    if not isinstance(languages, list) or not all(map(_is_line, languages)):
         raise ValueError(f"{name}: languages is {languages!r}; expected a list of codes")
-    return Entry(name, _placed(url, place), sha256, size, values.get("licence"), tuple(languages))
+    return Entry(name, _placed(url, place), sha256, size, licence, tuple(languages))
+
+
+def _is_line(value: object) -> bool:
+    """Whether it can be shown on a terminal as it is."""
+    return isinstance(value, str) and value.isprintable()
 
 
 def _placed(url: str, place: str) -> str:

@@ -8,6 +8,8 @@ from asr import bundle, onnx_asr_files
 from asr.bundle import BundleInfo
 from asr.onnx_asr_files import Named
 
+FORMS = "name or folder, or onnx-asr:NAME"  # for help texts
+
 
 def describe(model: str | Path, precision: str | None = None) -> BundleInfo:
     """What a model says of itself, without loading it. Raises BundleError, MissingPackageError."""

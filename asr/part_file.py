@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from asr.errors import OptionError
+
+KEPT_S = 14 * 86_400.0  # what nobody went on with for so long, nobody will
+OWN = 0o600  # addresses tell what somebody fetches
 
 
 class PartFile:
@@ -41,11 +46,14 @@ class PartFile:
         self.total = self.version = None
 
     def begin(self, url: str, version: str | None, total: int | None) -> None:
-        """What comes next is the beginning of this version."""
+        """What comes next is the beginning of this version. ``url`` is for people who find the note."""
         self.clear()
         self.version, self.total = version, total
         note = {"url": url, "version": version, "total": total}
-        self._note.write_text(json.dumps(note), encoding="utf-8")
+        self._note.unlink(missing_ok=True)  # it would keep the permissions that it has
+        opened = os.open(self._note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWN)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            json.dump(note, file)
 
     def remove(self) -> None:
         """Forget it."""
@@ -57,10 +65,17 @@ class PartFile:
 
 @contextmanager
 def locked(path: Path, url: str) -> Iterator[None]:
-    """One process at a time. A kill frees it. Raises OptionError where another one is at it."""
-    import fcntl  # not on Windows, where the rest of this package works
+    """One process at a time. A kill frees it. Raises OptionError where another one is at it.
 
+    On Windows nothing is locked: two processes that fetch one file spoil it for each other, which its digests tell.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        path.touch()
+        yield
+        return
+    import fcntl  # not on Windows
+
     with path.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,6 +84,18 @@ def locked(path: Path, url: str) -> Iterator[None]:
         if not _is_at(lock.fileno(), path):
             raise OptionError(f"{url} was downloaded by another process at this moment")
         yield
+
+
+def forget_old(folder: Path, now: float | None = None) -> None:
+    """Remove what was interrupted ``KEPT_S`` before ``now`` (seconds of the epoch) or earlier, and notes of nothing."""
+    oldest = (time.time() if now is None else now) - KEPT_S
+    for path in [*folder.glob("*.part"), *folder.glob("*.json")]:
+        part = path.with_suffix(".part")
+        with suppress(OSError, OptionError):  # somebody is at it, or it has gone meanwhile
+            if path.stat().st_mtime <= oldest and (path == part or not part.exists()):
+                with locked(part, part.name):
+                    part.with_suffix(".json").unlink(missing_ok=True)
+                    part.unlink()
 
 
 def _is_at(opened: int, path: Path) -> bool:

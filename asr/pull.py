@@ -7,7 +7,6 @@ Those digests find damage, not forgery: who published an archive is known by its
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +16,9 @@ from pathlib import Path
 from asr import bundle, download
 from asr.digest import file_digest
 from asr.errors import BundleDigestError, BundleError, OptionError
-from asr.model_index import is_address
+from asr.model_index import NAME, is_address
 from asr.unpack import MAX_BYTES, unpack
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DOWNLOADS = ".downloads"  # what was interrupted waits there
 
 

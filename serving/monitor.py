@@ -21,14 +21,14 @@ from monitoring.storage.journal import Kind
 from monitoring.views.journal import ALARM_KINDS, CHANGE_KINDS, WINDOWS, alarms_view, drift_view
 from monitoring.views.page import Asked, view
 from serving import keys, pages
-from serving.answers import Answers
+from serving.answers import RETRY_S, Answers
 from serving.auth import require
+from serving.disconnect import unless_gone
 from serving.documented import refusals
 from serving.errors import InvalidParameterError, OverloadedError
 from serving.services import Shared
 
 PAGE = "monitor/index.html"
-RETRY_S = 5.0
 MOST_ENTRIES = 1_000  # of the journal, of each kind of question
 
 page = APIRouter(include_in_schema=False)
@@ -112,7 +112,7 @@ async def drift(request: Request, services: Shared) -> Response:
 async def _respond(request: Request, key: Any, make: Callable[[], Mapping[str, Any]]) -> Response:
     answers: Answers = request.app.state.monitor_answers
     try:
-        answer = await answers.get(key, make)
+        answer = await unless_gone(request, answers.get(key, make))
     except StoreUnavailableError as error:
         raise OverloadedError("The event store cannot be asked now; try again.", RETRY_S) from error
     return answer.response(request)

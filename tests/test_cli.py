@@ -41,6 +41,16 @@ def test_help_of_each_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out.startswith(f"usage: voicesearch {verb} ")
 
 
+@pytest.mark.parametrize("verb", [["serve"], ["doctor"], ["models", "info"], ["transcribe"]])
+def test_models_of_others_are_told(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever a model may be named, the help says that it may be one of onnx-asr."""
+    if verb == ["serve"]:
+        pytest.importorskip("fastapi", reason="needs the extra serve")
+    with pytest.raises(SystemExit):
+        main([*verb, "--help"])
+    assert "name or folder, or onnx-asr:NAME" in " ".join(capsys.readouterr().out.split())
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """One line on stdout."""
     with pytest.raises(SystemExit) as exit_:

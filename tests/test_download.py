@@ -3,132 +3,63 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
-import struct
-import threading
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from file_server import CONTENT, Handler, Server, certify, rest, serving, status, whole
 
-from asr import download
+from asr import download, http_get
 from asr.download import Wanted, downloaded
 from asr.errors import BundleDigestError, BundleError, DownloadError, OptionError
+from asr.part_file import KEPT_S, forget_old, locked
 
-CONTENT = bytes(range(256)) * 2000  # 512,000 bytes: several reads
 OTHER = CONTENT[::-1]
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 LIMIT = 1_000_000
 
-Reply = Callable[["Handler"], None]
 
-
-class Server(ThreadingHTTPServer):
-    """Plays one reply a request, the last one for all further ones; keeps the headers that it was sent."""
-
-    daemon_threads = True
-
-    def __init__(self, *replies: Reply) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.replies = list(replies)
-        self.asked: list[dict[str, str]] = []
-
-    @property
-    def url(self) -> str:
-        """Of the file."""
-        return f"http://127.0.0.1:{self.server_address[1]}/model.zip"
-
-    def ranges(self) -> list[str | None]:
-        """What each request wanted."""
-        return [headers.get("Range") for headers in self.asked]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Hands a request to the next reply."""
-
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(dict(self.headers))
-        replies = self.server.replies
-        (replies.pop(0) if len(replies) > 1 else replies[0])(self)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing on stderr."""
-
-    def reset(self) -> None:
-        """Break the connection as a crash does."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-
-
-def whole(content: bytes = CONTENT, *, upto: int | None = None, **headers: str) -> Reply:
-    """All of it with 200, or its beginning, then a broken connection."""
-
-    def reply(handler: Handler) -> None:
-        handler.send_response(200)
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        for name, value in ({"Content-Length": str(len(content))} | given).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content[:upto])
-
-    return reply
-
-
-def rest(content: bytes = CONTENT, *, upto: int | None = None, **headers: str) -> Reply:
-    """What the request's range asks for, with 206; or less."""
-
-    def reply(handler: Handler) -> None:
-        start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-        handler.send_response(206)
-        defaults = {
-            "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}",
-            "Content-Length": str(len(content) - start),
-        }
-        for name, value in (defaults | {k.replace("_", "-"): v for k, v in headers.items()}).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(content[start:upto])
-
-    return reply
-
-
-def status(code: int, **headers: str) -> Reply:
-    """No content."""
-
-    def reply(handler: Handler) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return reply
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That the servers over TLS have."""
+    return certify(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Makes servers; they end with the test."""
-    servers = []
-
-    def make(*replies: Reply) -> Server:
-        server = Server(*replies)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield make
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    """Makes servers of plain http."""
+    with serving() as make:
+        yield make
 
 
-def fetch(server: Server, folder: Path, sha256: str | None = DIGEST, size: int | None = None) -> bytes:
-    """The whole file's bytes."""
-    with downloaded(Wanted(server.url, LIMIT, sha256, size), folder) as path:
+@pytest.fixture
+def secure(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
+    """Makes servers; those over TLS are believed."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(certificate) as make:
+        yield make
+
+
+def fetch(
+    server: Server,
+    folder: Path,
+    sha256: str | None = DIGEST,
+    size: int | None = None,
+    *,
+    query: str = "",
+    pauses: list[float] | None = None,
+) -> bytes:
+    """The whole file's bytes; pauses are noted, not made."""
+    wanted = Wanted(server.url + query, LIMIT, sha256, size)
+    with downloaded(wanted, folder, pause=([] if pauses is None else pauses).append) as path:
         return path.read_bytes()
 
 
@@ -147,7 +78,8 @@ def test_a_broken_connection_goes_on_at_once(serve: Callable[..., Server], tmp_p
         rest(ETag='"v1"'),
     )
     seen: list[tuple[int, int | None]] = []
-    with downloaded(Wanted(server.url, LIMIT, DIGEST), tmp_path, lambda *at: seen.append(at)) as path:
+    wanted = Wanted(server.url, LIMIT, DIGEST)
+    with downloaded(wanted, tmp_path, lambda *at: seen.append(at), lambda _: None) as path:
         assert path.read_bytes() == CONTENT
     assert server.ranges() == [None, "bytes=100000-", "bytes=300000-"]
     assert [headers.get("If-Range") for headers in server.asked] == [None, '"v1"', '"v1"']
@@ -166,10 +98,12 @@ def test_a_later_run_goes_on(serve: Callable[..., Server], tmp_path: Path) -> No
 
 
 def test_a_server_that_breaks_off_for_good_is_given_up(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """After three requests that bring nothing; what came before is kept for the next run."""
+    """After three requests that bring nothing, at longer and longer intervals; what came before is kept."""
     server = serve(whole(upto=100_000, ETag='"v1"'), rest(upto=0, ETag='"v1"'))
+    pauses: list[float] = []
     with pytest.raises(DownloadError, match=r"100000 of 512000 bytes came .* goes on there"):
-        fetch(server, tmp_path)
+        fetch(server, tmp_path, pauses=pauses)
+    assert pauses == [1.0, 2.0, 4.0]
     assert len(server.asked) == 1 + download.IDLE_TRIES
     server.replies[:] = [rest(ETag='"v1"')]
     assert fetch(server, tmp_path) == CONTENT
@@ -282,9 +216,35 @@ def test_redirects_are_followed_with_the_range(serve: Callable[..., Server], tmp
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
 def test_redirects_lead_to_the_web_only(serve: Callable[..., Server], tmp_path: Path, target: str) -> None:
-    """Not to files of this machine."""
-    with pytest.raises((DownloadError, OptionError)):
+    """Not to files of this machine, and not by ftp, even where a digest would tell."""
+    with pytest.raises((DownloadError, OptionError), match=r"is not allowed|is not https"):
         fetch(serve(status(302, Location=target)), tmp_path)
+
+
+def test_without_a_digest_every_hop_is_https(secure: Callable[..., Server], tmp_path: Path) -> None:
+    """https to https comes; through plain http it does not, though it leads back; the plain one is not even asked."""
+    store = secure(whole(), tls=True)
+    assert fetch(secure(status(302, Location=store.url), tls=True), tmp_path, sha256=None) == CONTENT
+    between = secure(status(302, Location=store.url))
+    first = secure(status(302, Location=between.url), tls=True)
+    with pytest.raises(
+        OptionError, match=r"^https://.* leads to http://.*, which is not https; give its --sha256"
+    ):
+        fetch(first, tmp_path, sha256=None)
+    assert between.asked == []
+    assert fetch(first, tmp_path) == CONTENT  # its digest tells
+
+
+def test_a_text_is_believed_from_https_all_the_way(secure: Callable[..., Server]) -> None:
+    """Plain http of this machine is as good where it is named, not where https leads to it."""
+    plain = secure(whole(b"said"))
+    assert http_get.text(secure(status(302, Location=plain.url)).url, 10) == "said"
+    assert http_get.text(secure(whole(b"said"), tls=True).url, 10) == "said"
+    away = secure(status(302, Location=plain.url), tls=True)
+    with pytest.raises(OptionError, match=r"leads to http://127\.0\.0\.1:\d+/model\.zip, which is not https"):
+        http_get.text(away.url, 10)
+    with pytest.raises(OptionError, match=r"leads to http://models\.example/x, which is not https"):
+        http_get.text(secure(status(302, Location="http://models.example/x")).url, 10)
 
 
 def test_too_large_a_file_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
@@ -334,6 +294,78 @@ def test_one_download_of_a_file_at_a_time(serve: Callable[..., Server], tmp_path
         downloaded(wanted, tmp_path),
     ):
         raise AssertionError("two at once")
+
+
+def test_a_signature_is_told_nobody(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Neither by the note, which only its owner reads, nor by any message."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), rest(upto=0, ETag='"v1"'))
+    refusing = serve(status(403))
+    cases: list[tuple[Server, dict[str, Any]]] = [
+        (server, {}),  # breaks off
+        (refusing, {}),
+        (serve(whole()), {"size": 1}),
+        (serve(whole()), {"sha256": "0" * 64}),
+        (serve(status(302, Location="ftp://127.0.0.1/x?sig=secret")), {}),
+    ]
+    for asked, options in cases:
+        with pytest.raises((DownloadError, BundleError, OptionError)) as raised:
+            fetch(asked, tmp_path, query="?sig=secret", **options)
+        assert "secret" not in str(raised.value)
+        assert "/model.zip" in str(raised.value)
+        for note in tmp_path.glob("*.json"):
+            assert "secret" not in note.read_text(encoding="utf-8")
+            assert note.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_signature_goes_on(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """What has a digest is known by it, however its address was signed."""
+    server = serve(whole(upto=100_000, ETag='"v1"'), status(403))
+    with pytest.raises(DownloadError, match="403"):
+        fetch(server, tmp_path, query="?sig=1")
+    server.replies[:] = [rest(ETag='"v1"')]
+    assert fetch(server, tmp_path, query="?sig=2") == CONTENT
+    assert server.ranges()[-1] == "bytes=100000-"
+
+
+def test_what_nobody_went_on_with_is_forgotten(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """After a fortnight, with its note, at the next download; what somebody is fetching stays, whatever its age."""
+    with pytest.raises(DownloadError):
+        fetch(serve(whole(upto=100_000, ETag='"v1"'), status(503)), tmp_path)
+    (tmp_path / "gone.json").write_text("{}")
+    left = sorted(tmp_path.iterdir())
+    assert len(left) == 3
+    forget_old(tmp_path, time.time() + KEPT_S - 60.0)
+    assert sorted(tmp_path.iterdir()) == left
+    for path in left:
+        os.utime(path, (0, 0))
+    (part,) = tmp_path.glob("*.part")
+    with locked(part, "it"):
+        forget_old(tmp_path)
+        assert sorted(tmp_path.iterdir()) == [path for path in left if path.stem == part.stem]
+    with pytest.raises(DownloadError):
+        fetch(serve(status(503)), tmp_path, sha256="0" * 64)
+    assert not part.exists()
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_without_locks_files_come_too(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows, which has no fcntl."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setattr("asr.part_file.sys", SimpleNamespace(platform="win32"))
+    assert fetch(serve(whole()), tmp_path / "downloads") == CONTENT
+    assert not (tmp_path / "downloads").exists()
+
+
+@pytest.mark.parametrize("digits", ["\u00b2", "9" * 5_000, "-1", "1e3", ""])
+def test_a_length_that_is_no_number_is_none(digits: str) -> None:
+    """Superscripts are digits to Python, and no numbers; more digits than any file has bytes are refused by it."""
+    said = Message()
+    said["Content-Length"] = digits
+    said["Content-Range"] = f"bytes 0-{digits}/{digits}"
+    assert http_get.length(said) is None
+    assert http_get.part(said) == http_get.Part(None, None)
 
 
 def test_a_damaged_note_begins_anew(serve: Callable[..., Server], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_server import certify, rest, serving, whole
 
 torch = pytest.importorskip("torch", reason="needs voicesearch[train]")
 torchaudio = pytest.importorskip("torchaudio", reason="needs voicesearch[train]")
@@ -169,9 +170,15 @@ def test_the_service_may_group_its_clips(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["--from", "torchaudio:WAV2VEC2_BASE", "F"], "expected torchaudio:NAME"),
         (["--from", "huggingface:x", "F"], "expected torchaudio:NAME"),
         (["--from", f"torchaudio:{BASE}", "F", "G"], "there is one path"),
-        (["--from", f"torchaudio:{BASE}", "F", "--lexicon", "x"], "--lexicon are for checkpoints"),
+        (["--from", f"torchaudio:{BASE}", "F", "--lexicon", "x"], "--lexicon: only for checkpoints"),
+        (["--from", f"torchaudio:{BASE}", "F", "--corpora", "a", "b"], "--corpora: only for checkpoints"),
+        (
+            ["C", "F", "--encoder-only", "--name", "a", "--lexicon", "x", "--lm", "y", "--g2p", "z"],
+            "--name, --lexicon, --lm, --g2p: only for bundles",
+        ),
+        (["C", "F", "--encoder-only", "--checkpoint-fp16", "x"], "--checkpoint-fp16: only for bundles"),
         (["F"], "expected CHECKPOINT, FOLDER and --lexicon"),
-        (["C", "F", "--words", "en-small"], "--weights and --words are for --from"),
+        (["C", "F", "--words", "en-small"], "--words: only for --from"),
     ],
 )
 def test_bad_usage_is_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,6 +216,40 @@ def test_without_a_network_the_weights_can_be_brought(
     assert "wav2vec2_fairseq_base_ls960_asr_ls960.pth could not be fetched" in error
     assert "--weights FILE" in error
     assert not (tmp_path / "b").exists()
+
+
+def test_weights_that_break_off_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In torch's cache is the whole file or none, and the error is one line with what to do."""
+    shrink(BASE, monkeypatch)
+    _, weights = weights_of("torchaudio:SMALL", tmp_path / "weights.pth")
+    content = weights.read_bytes()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate := certify(tmp_path)))
+    monkeypatch.setattr("asr.download.PAUSES_S", (0.0, 0.0, 0.0))
+    half = whole(content, upto=len(content) // 2, ETag='"v1"')
+    cut = rest(content, upto=0, ETag='"v1"')
+    with serving(certificate) as make:
+        server = make(half, cut, tls=True)
+        monkeypatch.setattr("asr.train.import_torchaudio.ADDRESS", server.url.rpartition("/")[0])
+        command = ["export", "--from", "torchaudio:SMALL", str(tmp_path / "b")]
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert f"{len(content) // 2} of {len(content)} bytes came" in error
+        assert "--weights FILE" in error
+        source = Source.named("torchaudio:SMALL")
+        cache = tmp_path / "torch" / "hub" / "checkpoints"
+        assert not list(cache.glob("*.pth"))
+        server.replies[:] = [rest(content, ETag='"v1"')]
+        path = source.download()
+        assert server.ranges()[-1] == f"bytes={len(content) // 2}-"
+        asked = len(server.asked)
+        assert source.download() == path
+        assert len(server.asked) == asked
+    assert path.parent == cache
+    assert path.read_bytes() == content
+    assert [each.name for each in cache.iterdir()] == [path.name]
 
 
 def test_all_pipelines_that_write_are_known() -> None:

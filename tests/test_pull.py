@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -264,7 +265,10 @@ def test_an_index_over_http_leads_to_the_archive_beside_it(
         ({"sha256": "12"}, "64 hexadecimal digits"),
         ({"url": 3}, "url must be text"),
         ({"size": "big"}, "expected a number of bytes"),
+        ({"size": True}, "expected a number of bytes"),
         ({"languages": "en"}, "expected a list of codes"),
+        ({"licence": 5}, "licence is 5; expected one line of text"),
+        ({"licence": "free\x1b[2J"}, "expected one line of text"),
     ],
 )
 def test_a_senseless_index_is_refused(
@@ -273,6 +277,38 @@ def test_a_senseless_index_is_refused(
     """With its place and what is wrong with it."""
     with pytest.raises(OptionError, match=message):
         model_index.read(str(indexed(tmp_path, archive, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe", "is no index of models: .*can't decode"),
+        (b"#" * 1_000_001, "is no index of models: it is larger than 1000000 bytes"),
+        (b"models = 3", "is no index of models"),
+        (b'[models."../evil"]\nurl = "x"\nsha256 = "0"', r"'\.\./evil' is no name for a model"),
+        (b'[models."evil\\u001b"]\nurl = "x"\nsha256 = "0"', "is no name for a model"),
+    ],
+)
+def test_what_is_no_index_is_refused(
+    tmp_path: Path, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line on the terminal, whatever the file holds."""
+    (tmp_path / "models.toml").write_bytes(content)
+    assert main(["models", "list", "--available", "--index", str(tmp_path / "models.toml")]) == 2
+    captured = capsys.readouterr()
+    assert re.search(message, captured.err)
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_a_file_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an index nobody can tell a typing error from a name: both are said."""
+    assert main(["models", "pull", "typo.zip"]) == 2
+    said = capsys.readouterr().err
+    assert "'typo.zip' is no file" in said
+    assert "--index" in said
+    assert main(["models", "list", "--available"]) == 2
+    assert "no index of models: give --index" in capsys.readouterr().err
 
 
 def test_an_index_over_plain_http_from_elsewhere_is_refused() -> None:

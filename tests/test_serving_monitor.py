@@ -18,7 +18,8 @@ from serving_app import Running, running
 from starlette.requests import Request
 
 from monitoring.storage.journal import Entry, Kind
-from serving.answers import FRESH_S, MOST, Answer, Answers
+from serving.answers import AT_ONCE, FRESH_S, MOST, MOST_WAITING, RETRY_S, Answer, Answers
+from serving.errors import OverloadedError
 from serving.keys import KeyStore, Scope
 
 NOW = datetime.now(UTC)
@@ -176,6 +177,78 @@ def test_who_leaves_does_not_take_it_from_the_others() -> None:
         return (await staying).plain
 
     assert asyncio.run(story()) == b"{}"
+
+
+def test_what_nobody_waits_for_is_not_made_and_too_much_is_refused() -> None:
+    """Some run, some wait, the next is told to come back; when those that wait have gone, the next is made at once."""
+    go = threading.Event()
+    made: list[int] = []
+
+    def making(key: int) -> Callable[[], Mapping[str, Any]]:
+        def make() -> Mapping[str, Any]:
+            made.append(key)
+            go.wait(60)
+            return {"key": key}
+
+        return make
+
+    async def story() -> tuple[bytes, list[Any]]:
+        answers = Answers(lambda: 0.0)
+        asked = []
+        for key in range(AT_ONCE + MOST_WAITING):
+            asked.append(asyncio.create_task(answers.get(key, making(key))))
+            await asyncio.sleep(0)  # it asks
+            await asyncio.sleep(0)  # its turn comes, where there is one
+        with pytest.raises(OverloadedError, match="wait to be answered") as refused:
+            await answers.get("more", dict)
+        assert refused.value.retry_after_s == RETRY_S
+        for task in asked[AT_ONCE:]:
+            task.cancel()
+        gone = await asyncio.gather(*asked[AT_ONCE:], return_exceptions=True)
+        again = asyncio.create_task(answers.get(AT_ONCE, making(AT_ONCE)))  # what one of those had asked for
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*asked[:AT_ONCE])
+        return (await again).plain, gone
+
+    last, gone = asyncio.run(story())
+    assert last == b'{"key":%d}' % AT_ONCE
+    assert all(isinstance(each, asyncio.CancelledError) for each in gone)
+    assert sorted(made) == [*range(AT_ONCE), AT_ONCE]
+
+
+def test_who_joins_what_waits_is_not_refused() -> None:
+    """The last of the line may be asked for by any number; it costs nothing more."""
+    go = threading.Event()
+
+    def make() -> Mapping[str, Any]:
+        go.wait(60)
+        return {}
+
+    async def story() -> list[Answer]:
+        answers = Answers(lambda: 0.0)
+        keys = [*range(AT_ONCE + MOST_WAITING), *[AT_ONCE] * 20]
+        asked = []
+        for key in keys:
+            asked.append(asyncio.create_task(answers.get(key, make)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        go.set()
+        return await asyncio.gather(*asked)
+
+    assert len(asyncio.run(story())) == AT_ONCE + MOST_WAITING + 20
+
+
+def test_too_much_is_told_over_http(monitored: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 in the service's form with Retry-After, as its document says of all three questions."""
+    monkeypatch.setattr("serving.answers.MOST_WAITING", 0)
+    answer = ask(monitored, "/data?since=37m")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "overloaded"
+    assert answer.headers["Retry-After"] == str(int(RETRY_S))
+    paths = httpx.get(f"{monitored.base_url}/openapi.json").json()["paths"]
+    for path in ("/monitor/data", "/monitor/alarms", "/monitor/drift"):
+        assert "Retry-After" in paths[path]["get"]["responses"]["503"]["description"]
 
 
 def test_few_are_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,27 @@ def test_clips_are_made_once(tmp_path: Path) -> None:
     made = clips.find(spoken)
     assert made[:4] == b"RIFF"
     (file,) = tmp_path.iterdir()
-    assert file.name == "find-me-moby-dick.1.0.normal.flac"
+    assert re.fullmatch(r"find-me-moby-dick\.[0-9a-f]{12}\.1\.0\.normal\.flac", file.name)
     changed = file.stat().st_mtime_ns
     assert clips.find(spoken) == made
     assert file.stat().st_mtime_ns == changed
+
+
+def test_each_sentence_has_a_file_of_its_own() -> None:
+    """An apostrophe, a capital, or the end of a long sentence tells them apart; no sentence leads out of the folder."""
+    long = "the " * 60
+    texts = (
+        "the cat's book",
+        "the cats book",
+        "The cats book",
+        long + "cat",
+        long + "dog",
+        "../the cats book",
+        "書",
+    )
+    names = {Spoken(text, "normal", voice=1, take=0).file for text in texts}
+    assert len({name.lower() for name in names}) == len(texts)
+    assert all(len(name) < 120 and "/" not in name for name in names)
 
 
 def test_a_damaged_model_loads_and_answers_otherwise(tmp_path: Path, take: Take) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import onnxruntime
 import soundfile
 
-from asr import bundle, onnx_asr_files
+from asr import bundle, model_name, onnx_asr_files
 from asr.benchmark import voiced_noise
 from asr.commands.command import DONE, SOME_FAILED, Command, version
 from asr.errors import AsrError
@@ -43,7 +43,9 @@ class Check:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The model to test."""
-    parser.add_argument("--model", default=bundle.DEFAULT_MODEL, help="name or folder (default %(default)s)")
+    parser.add_argument(
+        "--model", default=bundle.DEFAULT_MODEL, help=f"{model_name.FORMS} (default %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="JSON list instead of lines")
 
 

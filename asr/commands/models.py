@@ -28,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     listing.add_argument("--json", action="store_true", help="JSON list instead of a table")
     listing.set_defaults(run_models=run_list)
     info = verbs.add_parser("info", help="what a model says of itself")
-    info.add_argument("model", metavar="NAME", nargs="?", default=bundle.DEFAULT_MODEL, help="name or folder")
+    info.add_argument("model", metavar="NAME", nargs="?", default=bundle.DEFAULT_MODEL, help=model_name.FORMS)
     info.add_argument("--json", action="store_true", help="its bundle.json")
     info.set_defaults(run_models=run_info)
     check = verbs.add_parser("verify", help="compare a model's files with their digests")

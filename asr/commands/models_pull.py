@@ -15,8 +15,9 @@ from asr import bundle, model_index, onnx_asr_files
 from asr.commands.command import DONE
 from asr.commands.progress import say
 from asr.errors import OptionError
-from asr.model_index import Entry, is_address
-from asr.pull import NAME, PullOptions, pull
+from asr.http_get import shown
+from asr.model_index import NAME, Entry, is_address
+from asr.pull import PullOptions, pull
 
 MB = 1_000_000
 INDEX_VARIABLE = "VOICESEARCH_MODEL_INDEX"
@@ -78,16 +79,24 @@ def _pull_from_hub(args: Namespace) -> int:
 
 def _entry(args: Namespace) -> Entry:
     """What the index says of the name that is to be pulled."""
-    place, index = _index(args)
+    place = _index_place(args)
+    if place is None:
+        raise OptionError(
+            f"{args.source!r} is no file, and as a name it needs an index of models: {_no_index()}"
+        )
+    index = model_index.read(place)
     if args.source not in index:
         known = ", ".join(sorted(index)) or "none"
-        raise OptionError(f"{args.source!r} is no file, and no model in {place}, which has: {known}")
+        raise OptionError(f"{args.source!r} is no file, and no model in {shown(place)}, which has: {known}")
     return index[args.source]
 
 
 def list_available(args: Namespace) -> int:
     """A line for each model of the index."""
-    place, index = _index(args)
+    place = _index_place(args)
+    if place is None:
+        raise OptionError(f"no index of models: {_no_index()}")
+    index = model_index.read(place)
     if args.json:
         print(json.dumps([entry.as_dict() for entry in index.values()], indent=2))
     for entry in () if args.json else index.values():
@@ -95,17 +104,18 @@ def list_available(args: Namespace) -> int:
         languages = ",".join(entry.languages) or "-"
         print(f"{entry.name:20}  {size:>7} MB  {languages:8}  {entry.licence or 'no licence stated'}")
     if not index:
-        say(f"no models in {place}")
+        say(f"no models in {shown(place)}")
     return DONE
 
 
-def _index(args: Namespace) -> tuple[str, dict[str, Entry]]:
-    """Where the index is, and what it holds. Raises OptionError where nobody said where it is."""
+def _index_place(args: Namespace) -> str | None:
+    """Where the index is, if somebody said so."""
     beside = bundle.models_home() / INDEX_FILE
-    place = args.index or os.environ.get(INDEX_VARIABLE) or (str(beside) if beside.is_file() else None)
-    if place is None:
-        raise OptionError(
-            f"no index of models: give --index, set {INDEX_VARIABLE} or write {beside}; a path or an address of an "
-            "archive needs none"
-        )
-    return place, model_index.read(place)
+    return args.index or os.environ.get(INDEX_VARIABLE) or (str(beside) if beside.is_file() else None)
+
+
+def _no_index() -> str:
+    return (
+        f"give --index, set {INDEX_VARIABLE} or write {bundle.models_home() / INDEX_FILE}; a path or an "
+        "address of an archive needs none"
+    )

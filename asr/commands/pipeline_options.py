@@ -19,7 +19,7 @@ from asr.hotwords import Hotwords
 from asr.transcribe import Transcriber
 from asr.vad import VadOptions
 
-MODEL_HELP = "name or folder, or onnx-asr:NAME (default %(default)s)"
+MODEL_HELP = f"{model_name.FORMS} (default %(default)s)"
 VAD_HELP = {
     "threshold": "speech starts at this probability",
     "neg_threshold": "speech ends below this probability",

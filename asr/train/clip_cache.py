@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ import soundfile
 
 from asr.train.takes import Samples, crowd_of, draw_take, recorded
 from asr.transcript import SAMPLE_RATE_HZ
+
+WORDS_LENGTH = 60  # characters: with the rest far from the 255 bytes that file systems take
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +28,10 @@ class Spoken:
 
     @property
     def file(self) -> str:
-        """Its name in the folder."""
-        words = "-".join(self.text.replace("'", "").split())[:100]
-        return f"{words}.{self.voice}.{self.take}.{self.condition}.flac"
+        """Its name in the folder: some words for people to find it by, and a digest of all of them."""
+        words = "-".join(re.findall(r"[a-z0-9]+", self.text.lower()))[:WORDS_LENGTH]
+        digest = hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        return f"{words}.{digest}.{self.voice}.{self.take}.{self.condition}.flac"
 
 
 class ClipCache:

@@ -15,7 +15,7 @@ from asr.digest import file_digest
 from asr.errors import OptionError
 from asr.frontend import FrontendOptions
 from asr.train import spelled_words
-from asr.train.export import at_precisions, check_parity, trace
+from asr.train.export import at_precisions, check_parity, parity, trace
 from asr.train.import_torchaudio import SEPARATOR, Source
 from asr.train.publish import Release, flops_per_audio_s, publish
 
@@ -63,7 +63,7 @@ def import_bundle(wanted: Import, folder: Path) -> Imported:
             )
         fp32 = Path(temporary) / "traced.onnx"
         trace(model, fp32)
-        worst = check_parity(model, fp32, PARITY)
+        worst = check_parity(parity(model, fp32), PARITY)
         release = Release(
             name=wanted.name,
             language=source.language,

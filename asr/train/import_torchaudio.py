@@ -20,12 +20,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchaudio.models import Wav2Vec2Model, wav2vec2_model
 from torchaudio.pipelines import Wav2Vec2ASRBundle
+from tqdm import tqdm
 
+from asr.download import Wanted, downloaded
 from asr.errors import DownloadError, OptionError
+from asr.pull import DOWNLOADS
 from asr.train.lexicon import TOKENS
 from asr.transcript import SAMPLE_RATE_HZ
 
 PREFIX = "torchaudio:"
+ADDRESS = "https://download.pytorch.org/torchaudio/models"
+WEIGHTS_MAX_BYTES = 4_000_000_000  # HUBERT_ASR_XLARGE has 962,000,000 numbers of 4 bytes
 SEPARATOR = "|"
 BLANK_TOKEN = TOKENS[0]
 LICENCE = re.compile(r"under\s+(?:the\s+)?(?:`)?([A-Z][\w .-]*?License|CC BY-NC 4\.0)", re.DOTALL)
@@ -74,20 +79,28 @@ class Source:
         return wav2vec2_model(**_params(self.pipeline))
 
     def download(self) -> Path:
-        """Its weights, in torch's own cache; downloaded if they are not there. Raises DownloadError."""
+        """Its weights, in torch's own cache, where other programs find them too; downloaded if they are not there.
+
+        Raises DownloadError, BundleError for more than ``WEIGHTS_MAX_BYTES``, OptionError while another process
+        downloads them or where https leads away from it.
+        """
         file: str = self.pipeline._path
-        address = f"https://download.pytorch.org/torchaudio/models/{file}"
-        path = Path(torch.hub.get_dir()) / "checkpoints" / file
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        path = folder / file
         if path.exists():
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(address, str(path), progress=sys.stderr.isatty())
-        except OSError as error:  # URLError is one
-            raise DownloadError(
-                f"{address} could not be fetched: {error}. Without a network, bring the file by other means: "
-                "--weights FILE"
-            ) from error
+        wanted = Wanted(f"{ADDRESS}/{file}", WEIGHTS_MAX_BYTES)
+        with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+
+            def advance(done: int, total: int | None) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            try:
+                with downloaded(wanted, folder / DOWNLOADS, advance) as whole:
+                    whole.replace(path)
+            except DownloadError as error:
+                raise DownloadError(f"{error}: --weights FILE") from error
         return path
 
     def load(self, weights: Path) -> SpellingModel:
@@ -176,7 +189,10 @@ def _of_file(path: Path) -> Mapping[str, Tensor]:
     except OSError:
         raise
     except Exception as error:  # pickle's, zip's, torch's: none has a root
-        raise OptionError(f"{path} is no state of a network that torch reads: {_short(error)}") from error
+        raise OptionError(
+            f"{path} is no state of a network that torch reads: {_short(error)}. Where its "
+            "download was cut off, remove it"
+        ) from error
     if not isinstance(state, Mapping):
         raise OptionError(f"{path} holds a {type(state).__name__}; a state (weights by name) was expected")
     return state

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from asr import bundle
+from asr import bundle, model_name
 from asr.commands.command import DONE, Command
 from asr.commands.progress import say
 from asr.errors import OptionError
@@ -29,7 +29,7 @@ FLAGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("host", {"help": "address to listen on; others than this machine's own want API keys (default 127.0.0.1)"}),
     ("port", {"type": int, "help": "default 8000; 0 takes a free one"}),
     ("wyoming-port", {"type": int, "help": "also answer Home Assistant's protocol here (usually 10300)"}),
-    ("model", {"help": f"name or folder (default {bundle.DEFAULT_MODEL})"}),
+    ("model", {"help": f"{model_name.FORMS} (default {bundle.DEFAULT_MODEL})"}),
     ("model-alias", {"dest": "model_aliases", "action": "append", "metavar": "NAME",
                      "help": "another name that clients ask for it by, such as whisper-1; may be repeated"}),
     ("device", {"choices": tuple(bundle.PROVIDERS), "help": "default cpu"}),

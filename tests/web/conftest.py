@@ -17,7 +17,7 @@ from asr import audio
 from asr.transcript import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:  # it needs the extra ``test``
-    from playwright.sync_api import Page, Playwright
+    from playwright.sync_api import Browser, Page, Playwright
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 MICROPHONE_HZ = 48_000  # what microphones have
@@ -54,6 +54,14 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def silent(playwright: Playwright) -> Iterator[Browser]:
+    """A browser without a microphone, for pages that need none: it takes a second to start."""
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+    yield browser
+    browser.close()
+
+
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
     """What the browser's console said. A test that brings an error about takes it out of here."""
@@ -64,9 +72,15 @@ def complaints() -> Iterator[list[str]]:
 
 @pytest.fixture
 def visit(
-    playwright: Playwright, spoken: Callable[[str | None], Path], complaints: list[str]
+    request: pytest.FixtureRequest,
+    playwright: Playwright,
+    spoken: Callable[[str | None], Path],
+    complaints: list[str],
 ) -> Iterator[Callable[..., Page]]:
-    """Opens the page in a fresh browser: ``visit(address, "taxi.ogg", allowed=False, color_scheme="dark")``."""
+    """Opens the page in a fresh browser: ``visit(address, "taxi.ogg", allowed=False, color_scheme="dark")``.
+
+    With ``shared=True`` in a fresh profile of the module's `silent` browser.
+    """
     with ExitStack() as stack:
 
         def opened(
@@ -76,6 +90,7 @@ def visit(
             allowed: bool = True,
             flags: tuple[str, ...] = (),
             script: str = "",
+            shared: bool = False,
             **context: Any,
         ) -> Page:
             microphone = (
@@ -83,11 +98,16 @@ def visit(
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={spoken(sample)}%noloop",
             )
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=[*flags, *microphone]
-            )
-            stack.callback(browser.close)
-            page = browser.new_context(**context).new_page()
+            if shared:
+                browser: Browser = request.getfixturevalue("silent")
+            else:
+                browser = playwright.chromium.launch(
+                    executable_path=shutil.which("chromium"), args=[*flags, *microphone]
+                )
+                stack.callback(browser.close)
+            profile = browser.new_context(**context)
+            stack.callback(profile.close)
+            page = profile.new_page()
             page.set_default_timeout(PATIENCE_MS)
             page.on(
                 "console",

@@ -56,10 +56,15 @@ def fill(serving: Running) -> datetime:
                 "Data drift: inputs moved: level_dbfs.",
                 report.as_dict(),
             ),
-            Entry(now - HOUR / 2, "null-rate-high", Kind.FIRED, "14 % of 170 clips came out empty."),
+            fired(now - HOUR / 2),
         ]
     )
     return now
+
+
+def fired(at: datetime) -> Entry:
+    """An alarm."""
+    return Entry(at, "null-rate-high", Kind.FIRED, "14 % of 170 clips came out empty.")
 
 
 def sittings(traffic: Traffic) -> list[Record]:
@@ -84,7 +89,7 @@ def monitor(visit: Callable[..., Page]) -> Callable[..., Page]:
     """Opens the page and waits for the numbers: ``monitor(serving, "?since=1h", viewport=...)``."""
 
     def opened(serving: Running, query: str = "", **options: Any) -> Page:
-        page = visit(f"{serving.base_url}/monitor{query}", **options)
+        page = visit(f"{serving.base_url}/monitor{query}", shared=True, **options)
         expect(page.locator("body")).to_have_attribute("data-state", "shown")
         return page
 
@@ -162,16 +167,22 @@ def test_a_stretch_of_ones_own(monitor: Callable[..., Page], monitored: Running)
 
 
 def test_a_new_alarm_appears_by_itself(
-    visit: Callable[..., Page], start_server: Callable[..., Running], tmp_path: Path
+    visit: Callable[..., Page],
+    start_server: Callable[..., Running],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An empty server says so; when traffic and an alarm come, both are shown, and the alarm is said aloud."""
+    monkeypatch.setattr("serving.answers.FRESH_S", 0.0)  # its answers would stay for five seconds
     serving = start_server(store=f"sqlite:///{tmp_path / 'events.sqlite3'}", catalogs=())
     page = visit(f"{serving.base_url}/monitor", script=QUICK)
     expect(page.get_by_role("heading", name="No traffic yet")).to_be_visible()
     expect(page.locator("#empty")).to_contain_text("about 3 minutes later")
     expect(page.locator("#drift-verdicts")).to_contain_text("No window has been compared")
     expect(page.locator(".tile")).to_have_count(0)
-    fill(serving)
+    now, store = datetime.now(UTC), serving.app.state.services.store
+    count(store, Traffic(now - HOUR / 2, now, 3.0))
+    store.note([fired(now)])
     expect(page.locator(".alarm")).to_contain_text("14 % of 170 clips")
     expect(page.locator("#announcer")).to_contain_text("People speak and get no text")
     expect(page.locator(".tile")).to_have_count(6)
@@ -182,30 +193,58 @@ def test_a_new_alarm_appears_by_itself(
 QUICK = "const real = setTimeout; window.setTimeout = (job, ms, ...more) => real(job, ms / 20, ...more);"
 
 
+# Long timers of the page are put aside, and run when the test says so.
+BY_HAND = """
+  const set = setTimeout, clear = clearTimeout;
+  const planned = new Map();
+  let count = 0;
+  window.setTimeout = (job, ms, ...more) => {
+    if (ms < 10_000) return set(job, ms, ...more);
+    planned.set(--count, job);
+    return count;
+  };
+  window.clearTimeout = (id) => planned.delete(id) || clear(id);
+  window.planned = planned;
+  window.passTime = () => [...planned].forEach(([id, job]) => planned.delete(id) && job());
+"""
+
+
 def test_it_asks_for_what_changed_and_not_in_a_hidden_tab(
     monitor: Callable[..., Page], monitored: Running
 ) -> None:
     """With the tag of the last answer; while hidden or paused not at all; at once when it is seen again."""
-    statuses: list[int] = []
-    page = monitor(monitored, "?since=2026-01-01&until=2026-01-02", script=QUICK)
-    page.on("response", lambda answer: statuses.append(answer.status))
-    page.wait_for_event("response", lambda answer: answer.status == 304 and "/monitor/data" in answer.url)
+    page = monitor(monitored, "?since=2026-01-01&until=2026-01-02", script=BY_HAND)
+
+    def settle() -> None:
+        """Wait until all three answers have come: then the next round is planned, and not before."""
+        page.wait_for_function("() => planned.size === 1")
+
+    def numbers(answer: Any) -> bool:
+        return "/monitor/data" in answer.url
+
+    settle()
+    with page.expect_response(numbers) as again:
+        page.evaluate("passTime()")
+    assert again.value.status == 304
+    settle()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#status")).to_contain_text("Paused")
-    page.evaluate("new Promise((done) => setTimeout(done, 10_000))")  # what was under way has come
-    statuses.clear()
-    page.evaluate("new Promise((done) => setTimeout(done, 20_000))")  # two rounds
-    assert statuses == []
-    page.get_by_role("button", name="Pause").click()
-    page.wait_for_event("response", lambda answer: "/monitor/data" in answer.url)
+    page.evaluate("passTime()")
+    assert page.evaluate("planned.size") == 0
+    assert asked == []
+    with page.expect_response(numbers):
+        page.get_by_role("button", name="Pause").click()
+    settle()
+    asked.clear()
     page.evaluate("""
       Object.defineProperty(document, "hidden", { value: true, configurable: true });
       document.dispatchEvent(new Event("visibilitychange"));
-      new Promise((done) => setTimeout(done, 10_000))""")
-    statuses.clear()
-    page.evaluate("new Promise((done) => setTimeout(done, 20_000))")
-    assert statuses == []
-    with page.expect_response(lambda answer: "/monitor/data" in answer.url):
+      passTime()""")
+    assert page.evaluate("planned.size") == 0
+    assert asked == []
+    with page.expect_response(numbers):
         page.evaluate("""
           Object.defineProperty(document, "hidden", { value: false });
           document.dispatchEvent(new Event("visibilitychange"))""")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,16 @@ from asr.train.lexicon import TOKENS
 from asr.train.publish import Release, describe_training, publish
 
 PRECISIONS = ("int8", "fp32", "fp16")
+OF_CHECKPOINTS = ("lexicon", "lm", "g2p", "corpora", "blend", "checkpoint_fp16", "encoder_only")
+OF_IMPORTS = ("weights", "words")
+OF_BUNDLES = (
+    "name",
+    "lexicon",
+    "lm",
+    "g2p",
+    "corpora",
+    "checkpoint_fp16",
+)  # of which an encoder alone has nothing
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,11 +98,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _export_from(args: argparse.Namespace) -> Path:
-    ours = ("lexicon", "lm", "g2p", "blend", "checkpoint_fp16", "encoder_only")
-    if given := [name for name in ours if getattr(args, name)]:
-        raise OptionError(
-            f"--{', --'.join(given)} are for checkpoints; with --from there is --words".replace("_", "-")
-        )
+    _refuse(args, OF_CHECKPOINTS, "only for checkpoints; with --from there is --words")
     if len(args.paths) != 1:
         raise OptionError("with --from there is one path, the folder to write")
     folder: Path = args.paths[0]
@@ -105,9 +112,20 @@ def _export_from(args: argparse.Namespace) -> Path:
     return folder
 
 
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """What would have no effect. Raises OptionError with the options given."""
+    if given := [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]:
+        raise OptionError(f"{', '.join(given)}: {why}")
+
+
 def _export_checkpoint(args: argparse.Namespace) -> Path:
-    if args.weights or args.words:
-        raise OptionError("--weights and --words are for --from; a checkpoint has --lexicon and --lm")
+    _refuse(args, OF_IMPORTS, "only for --from; a checkpoint has --lexicon and --lm")
+    if args.encoder_only:
+        _refuse(
+            args,
+            OF_BUNDLES,
+            "only for bundles; --encoder-only writes a network and its tokens, and nothing else",
+        )
     if len(args.paths) != 2 or (args.lexicon is None and not args.encoder_only):
         raise OptionError("expected CHECKPOINT, FOLDER and --lexicon, or --from torchaudio:NAME and FOLDER")
     folder: Path = args.paths[1]

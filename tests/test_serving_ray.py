@@ -29,6 +29,9 @@ from serving import ray_serving
 from serving.settings import Replicas, Settings
 
 REPLICA = "ServeReplica:voicesearch-streams:Replica"
+ACCEPTED = re.compile(
+    r'voicesearch_(inflight\{|http_server_request_duration_seconds_count\{.*route="/v1/audio/transcriptions")'
+)
 ITEMS = [{"id": "jazz", "title": "some jazz music"}, {"id": "tea", "title": "a pot of tea"}]
 
 
@@ -85,6 +88,13 @@ def serving(folder: Path, *arguments: str) -> Iterator[Service]:
             raise
 
 
+def accepted(client: httpx.Client) -> float:
+    """Transcriptions that replicas have been asked for and are done with, and all that they are about."""
+    metrics = client.get("/metrics").raise_for_status().text
+    samples = [line.rpartition(" ") for line in metrics.splitlines() if ACCEPTED.match(line)]
+    return sum(float(value) for _, _, value in samples)
+
+
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
     """The URL of an empty database."""
@@ -138,8 +148,9 @@ def test_a_killed_replica_costs_no_answer_and_events_find_their_query(database: 
             os.kill(victim, signal.SIGKILL)
             assert {each.result() for each in asked} == {(200, "play some jazz music")}
 
+            before = accepted(client)
             last = [threads.submit(ask, number) for number in range(6)]
-            assert done.acquire(timeout=120.0)
+            wait_for(lambda: accepted(client) >= before + 6, "six requests to be accepted", 120.0)
             service.process.send_signal(signal.SIGTERM)
             wait_for(lambda: service.process.poll() is not None, "the service to stop", 120.0)
             answered = [each.exception() is None and each.result()[0] == 200 for each in last]

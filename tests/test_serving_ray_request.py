@@ -195,9 +195,9 @@ def test_metrics_of_several_replicas_stand_together() -> None:
     ]
     assert 'took_seconds_bucket{le="1.0",replica="b"} 0.0' in lines
     assert 'took_seconds_count{replica="b"} 1.0' in lines
-    assert [line for line in lines if line.startswith("replicas_")] == [
-        "replicas_asked 3.0",
-        "replicas_answered 2.0",
+    assert [line for line in lines if line.startswith("voicesearch_replicas_")] == [
+        "voicesearch_replicas_asked 3.0",
+        "voicesearch_replicas_answered 2.0",
     ]
 
 

@@ -9,8 +9,9 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from monitoring.metric_catalog import PREFIX
+
 LABEL = "replica"
-COUNTS = "replicas"
 
 
 class _Several(Collector):
@@ -41,6 +42,10 @@ def merged(expositions: Mapping[str, bytes], asked: int) -> bytes:
                 )
     registry = CollectorRegistry()
     registry.register(_Several(families))
-    Gauge(f"{COUNTS}_asked", "Replicas asked for these metrics.", registry=registry).set(asked)
-    Gauge(f"{COUNTS}_answered", "Replicas that answered.", registry=registry).set(len(expositions))
+    Gauge("replicas_asked", "Replicas asked for these metrics.", namespace=PREFIX, registry=registry).set(
+        asked
+    )
+    Gauge("replicas_answered", "Replicas that answered.", namespace=PREFIX, registry=registry).set(
+        len(expositions)
+    )
     return generate_latest(registry)

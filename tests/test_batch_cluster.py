@@ -23,7 +23,9 @@ from asr.batch.pool import Task
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
 from asr.cli import main
-from asr.errors import WorkerError
+from asr.cluster import check_token
+from asr.commands.batch import Bar
+from asr.errors import OptionError, WorkerError
 
 pytest.importorskip("ray.data", reason="needs the extra ray")
 
@@ -229,6 +231,32 @@ def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:
     runs = list(cluster.cut(tasks, cluster.TABLE_CLIPS))
     assert [len(run) for run in runs] == [cluster.TABLE_CLIPS, 1, 1, 2]
     assert [each for run in runs for each in run] == tasks
+
+
+def test_a_cluster_of_our_own_has_a_place_for_each_thread(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker of two threads would find no room in one place."""
+    asked: list[int] = []
+    monkeypatch.setattr(cluster, "join", lambda _ray, _address, cpus: asked.append(cpus))
+    pipeline = replace(make(clips, clips.parent / "unused").pipeline, threads=2)
+    spec = WorkerSpec(pipeline, "unused", clips)
+    cluster.Cluster(spec, 3, str, installed=one).__enter__()
+    assert asked == [6]
+
+
+def test_a_cluster_of_our_own_asks_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs what it is sent, and listens on every interface."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(OptionError, match=r"RAY_AUTH_MODE=disabled: .* Unset it"):
+        check_token()
+
+
+def test_memory_of_actors_is_not_claimed_to_be_known() -> None:
+    """They may be on other machines."""
+    bar = Bar(elsewhere=True)
+    bar.heard(Input("x.wav", "x.wav"), Line(b"{}", duration_s=1.0))
+    assert bar.effort().endswith(" MB here, the actors on the cluster's nodes not counted")
 
 
 def test_of_a_page_of_traceback_the_line_that_matters_is_told() -> None:

@@ -23,7 +23,7 @@ from serving.access_log import UNMATCHED
 from serving.auth import Access, KeylessMiddleware, authenticate, bearer
 from serving.errors import OverloadedError, ServiceError
 from serving.linger import LingerMiddleware, has_body
-from serving.problems import problem
+from serving.problems import CatchMiddleware, problem
 from serving.ray_metrics import merged
 from serving.ray_request import RETRY_S, Asked, Held, largest_body
 from serving.settings import Settings
@@ -58,7 +58,7 @@ class Door:
         ) -> None:  # uvicorn takes a method for ASGI 2
             await self._serve(scope, receive, send)
 
-        app: ASGIApp = serve
+        app: ASGIApp = CatchMiddleware(serve)  # Ray would log what nobody catches, with its message
         allowed = headers.check_origins(self._settings.allowed_origins)
         if self._access.keys is None:
             app = KeylessMiddleware(app, self._access.local, allowed)
@@ -123,7 +123,6 @@ class Door:
                 timeout_s=GATHER_S, return_exceptions=True
             )
             found = dict(each for each in told if not isinstance(each, BaseException))
-            # Sums over replicas are too low where some have not answered: that has to be seen.
             kind = next(value for name, value in answer[0]["headers"] if name.lower() == b"content-type")
             await Response(merged(found, len(told)), media_type=kind.decode())(scope, receive, send)
             return

@@ -42,10 +42,11 @@ def merged(expositions: Mapping[str, bytes], asked: int) -> bytes:
                 )
     registry = CollectorRegistry()
     registry.register(_Several(families))
-    Gauge("replicas_asked", "Replicas asked for these metrics.", namespace=PREFIX, registry=registry).set(
-        asked
+    # Sums over replicas are too low where some have not answered: that has to be seen.
+    asked_of = Gauge(
+        "replicas_asked", "Replicas asked for these metrics.", namespace=PREFIX, registry=registry
     )
-    Gauge("replicas_answered", "Replicas that answered.", namespace=PREFIX, registry=registry).set(
-        len(expositions)
-    )
+    asked_of.set(asked)
+    answered = Gauge("replicas_answered", "Replicas that answered.", namespace=PREFIX, registry=registry)
+    answered.set(len(expositions))
     return generate_latest(registry)

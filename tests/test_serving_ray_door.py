@@ -91,3 +91,11 @@ def test_pages_of_others_get_no_further_than_the_door() -> None:
     answer = post(door(), b"x", origin="https://elsewhere.example")
     assert answer.status_code == 403
     assert answer.json()["error"]["code"] == "origin_not_allowed"
+
+
+def test_a_fault_of_ours_is_a_bare_500() -> None:
+    """Ray would log the message of what the door raises, and show it to the client."""
+    answer = post(door(), b"x")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal_error"
+    assert "a replica was asked" not in answer.text

@@ -26,9 +26,7 @@ from asr.errors import AsrError, OptionError, WorkerError
 TABLE_CLIPS = 32  # short clips, a third of a second's work: what comes back at once, and is lost with a node
 TABLE_BYTES = 8 << 20  # of files: ten minutes of sound or more
 AHEAD = 2  # tables given to an actor
-AT_ONCE = (
-    10_000  # clips of each actor that are sent for: about two minutes' work, beside which a start is little
-)
+AT_ONCE = 10_000  # clips of each actor that are sent for: two minutes' work, beside which a start is little
 
 
 class Cluster:

@@ -84,7 +84,7 @@ def _alone(number: int, task: Task, hear: Hear) -> Line | None:
     """The row of a clip that is sent out with no other; None if nobody lives to give it."""
     for _ in range(LONE_TRIES):
         try:
-            for _number, line in hear({number: task}, True):
+            for _, line in list(hear({number: task}, True)):  # to its end: it has an actor to let go
                 return line
         except LostError:
             continue

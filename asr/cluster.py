@@ -15,6 +15,8 @@ from asr.errors import MissingPackageError, OptionError
 
 AUTO = "auto"  # the cluster that has a node on this machine
 ANSWER_S = 5.0
+AUTH_MODE = "RAY_AUTH_MODE"
+INLINE = ("max_direct_call_object_size", "task_rpc_inlined_bytes_limit")  # of one argument, of all of a call
 STORE_BYTES = 100 << 20  # of a cluster of our own: what passes through is small
 
 
@@ -29,11 +31,15 @@ def require(part: str) -> Any:
         ) from error
 
 
-def join(ray: Any, address: str | None, cpus: int) -> None:
+def join(ray: Any, address: str | None, cpus: int, inline_bytes: int | None = None) -> None:
     """Join the cluster at ``address`` (``HOST:PORT`` or ``auto``), or start one of this machine with so many places.
 
     ``ray`` is what `require` gave. Quiet: no usage statistics, no dashboard, no lines of Ray's own on the terminal.
-    Leave it with ``ray.shutdown()``. Raises OptionError where none answers.
+    Leave it with ``ray.shutdown()``. Raises OptionError where none answers, or asks for another token.
+
+    A cluster of our own listens on every interface of the machine, which Ray offers no way out of, and runs what it
+    is sent: it must ask for a token. Up to ``inline_bytes`` an argument of a call goes there through memory alone; a
+    larger one lies in the object store, which Ray writes to the disk as it fills (by default: 100 KiB).
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read by the processes that it starts
     # A process without a GPU of its own is not told so by Ray: it will ask for none.
@@ -41,16 +47,38 @@ def join(ray: Any, address: str | None, cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address is None:
+            check_token()
+            inline = dict.fromkeys(INLINE, inline_bytes) if inline_bytes else {}
             ray.init(
-                "local", num_cpus=cpus, object_store_memory=STORE_BYTES, include_dashboard=False, **quiet
+                "local",
+                num_cpus=cpus,
+                object_store_memory=STORE_BYTES,
+                include_dashboard=False,
+                _system_config=inline,
+                **quiet,
             )
         else:
             check_answers(address)
             ray.init(address, **quiet)
+    except ray.exceptions.AuthenticationError as error:
+        raise OptionError(
+            f"the Ray cluster at {address or 'this machine'} refuses our token: every machine of a cluster needs the "
+            "same ~/.ray/auth_token (or RAY_AUTH_TOKEN_PATH), and RAY_AUTH_MODE=token"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         if isinstance(error, OptionError):
             raise
         raise OptionError(f"no Ray cluster at {address or 'this machine'}: {first_line(error)}") from error
+
+
+def check_token() -> None:
+    """Raise OptionError where Ray was told to ask for none; untold, it makes one (``~/.ray/auth_token``)."""
+    mode = os.environ.get(AUTH_MODE, "token")
+    if mode.lower() != "token":
+        raise OptionError(
+            f"{AUTH_MODE}={mode}: a Ray of our own would run what anybody sends who can reach this machine. Unset it, "
+            "or start a cluster with ray start --head and name it with --address"
+        )
 
 
 def check_answers(address: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -106,11 +107,19 @@ def check_origins(origins: Sequence[str]) -> tuple[str, ...]:
 def install(app: FastAPI, origins: Sequence[str] = ()) -> None:
     """Add the headers, and CORS for ``origins`` if there are any. To be called after all other middleware."""
     if allowed := check_origins(origins):
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=allowed,
-            allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type", "X-Device", "X-Session-Id", REQUEST_ID),
-            expose_headers=EXPOSED,
-        )
+        app.add_middleware(CORSMiddleware, **_cors(allowed))
     app.add_middleware(HeadersMiddleware)
+
+
+def around(app: ASGIApp, allowed: Sequence[str]) -> ASGIApp:
+    """The same around an app that is no FastAPI; ``allowed``: what `check_origins` gave."""
+    return HeadersMiddleware(CORSMiddleware(app, **_cors(allowed)) if allowed else app)
+
+
+def _cors(allowed: Sequence[str]) -> dict[str, Any]:
+    return {
+        "allow_origins": allowed,
+        "allow_methods": ("GET", "POST"),
+        "allow_headers": ("Authorization", "Content-Type", "X-Device", "X-Session-Id", REQUEST_ID),
+        "expose_headers": EXPOSED,
+    }

@@ -24,7 +24,7 @@ class LingerMiddleware:
         self.linger_s = linger_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+        if scope["type"] != "http" or not has_body(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
         coming = True
@@ -59,5 +59,6 @@ class LingerMiddleware:
         await self.app(scope, watch, answer)
 
 
-def _has_body(headers: Headers) -> bool:
+def has_body(headers: Headers) -> bool:
+    """Whether these headers announce a body."""
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

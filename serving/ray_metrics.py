@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+
+from monitoring.metric_catalog import PREFIX
 
 LABEL = "replica"
 
@@ -21,8 +23,11 @@ class _Several(Collector):
         yield from self._families.values()
 
 
-def merged(expositions: Mapping[str, bytes]) -> bytes:
-    """One text for Prometheus out of those of several replicas, by their names. The same metric stands together."""
+def merged(expositions: Mapping[str, bytes], asked: int) -> bytes:
+    """One text for Prometheus out of those of several replicas, by their names. The same metric stands together.
+
+    It also has how many replicas were ``asked``, and how many of them answered.
+    """
     families: dict[str, Metric] = {}
     for replica, text in sorted(expositions.items()):
         for family in text_string_to_metric_families(text.decode()):
@@ -37,4 +42,11 @@ def merged(expositions: Mapping[str, bytes]) -> bytes:
                 )
     registry = CollectorRegistry()
     registry.register(_Several(families))
+    # Sums over replicas are too low where some have not answered: that has to be seen.
+    asked_of = Gauge(
+        "replicas_asked", "Replicas asked for these metrics.", namespace=PREFIX, registry=registry
+    )
+    asked_of.set(asked)
+    answered = Gauge("replicas_answered", "Replicas that answered.", namespace=PREFIX, registry=registry)
+    answered.set(len(expositions))
     return generate_latest(registry)

@@ -7,17 +7,23 @@ ASGI messages are passed on as they come.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope
 
-from serving.errors import SlowUploadError, TooLargeError
+from serving.errors import OverloadedError, SlowUploadError, TooLargeError
 from serving.settings import Settings
 
+LOG = logging.getLogger(__name__)
+
+RETRY_S = 1.0  # what who was refused for want of room is told to wait
 # Besides the file: other fields, names and boundaries of parts. The app itself is exact about each.
 AROUND_BYTES = 1 << 20
 PARTS = (
@@ -33,6 +39,32 @@ PARTS = (
 )
 
 
+def largest_body(settings: Settings) -> int:
+    """Bytes that a body may have."""
+    return settings.max_upload_bytes + AROUND_BYTES
+
+
+class Held:
+    """The bytes of all bodies that this process holds at once, which ``most`` bounds."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.bytes = most, 0
+
+    def take(self, count: int) -> None:
+        """So many more. Raises OverloadedError."""
+        if self.bytes + count > self.most:
+            raise OverloadedError("Too much is being uploaded; try again.", RETRY_S)
+        self.bytes += count
+
+    def give_back(self, count: int) -> None:
+        """So many less."""
+        self.bytes -= count
+
+
+class AnswerError(RuntimeError):
+    """The app failed at a request. Bare of what it failed at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request: the parts of its ASGI scope that can travel, and its body, which ``repr`` does not show."""
@@ -41,36 +73,66 @@ class Asked:
     body: bytes = field(repr=False)
 
     @classmethod
-    async def read(cls, scope: Scope, receive: Receive, settings: Settings) -> Asked:
-        """All of a request. Raises TooLargeError, SlowUploadError and ClientDisconnect."""
-        most = settings.max_upload_bytes + AROUND_BYTES
-        body = bytearray()
+    @asynccontextmanager
+    async def reading(
+        cls, scope: Scope, receive: Receive, settings: Settings, held: Held
+    ) -> AsyncIterator[Asked]:
+        """All of a request, whose body counts as ``held`` to the end of ``async with``.
+
+        Raises TooLargeError, SlowUploadError, OverloadedError and ClientDisconnect.
+        """
+        pieces: list[bytes] = []
+        taken = 0
         try:
-            async with asyncio.timeout(settings.upload_timeout_s):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientDisconnect
-                    body += message.get("body", b"")
-                    if len(body) > most:
-                        raise TooLargeError(
-                            f"The body is over the limit of {settings.max_upload_bytes} bytes."
-                        )
-                    if not message.get("more_body", False):
-                        break
+            async for piece in _pieces(scope, receive, settings):
+                held.take(len(piece))
+                taken += len(piece)
+                pieces.append(piece)
+            body = b"".join(pieces)
+            pieces.clear()
+            parts = {name: scope[name] for name in PARTS if name in scope}
+            parts["headers"] = [(bytes(name), bytes(value)) for name, value in parts["headers"]]
+            yield cls(parts, body)
+        finally:
+            held.give_back(taken)
+
+
+async def _pieces(scope: Scope, receive: Receive, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it comes, as long as it keeps to the limits (those of `serving.uploads`)."""
+    most = largest_body(settings)
+    too_large = TooLargeError(f"The body is over the limit of {settings.max_upload_bytes} bytes.")
+    announced = Headers(scope=scope).get("content-length", "0")
+    if not announced.isdecimal() or int(announced[:20]) > most:
+        raise too_large
+    received, more = 0, True
+    until = time.monotonic() + settings.upload_timeout_s
+    while more:
+        wait_s = min(settings.upload_stall_s, until - time.monotonic())
+        try:
+            if wait_s <= 0.0:  # asyncio.timeout alone never ends what never waits
+                raise TimeoutError
+            async with asyncio.timeout(wait_s):
+                message = await receive()
         except TimeoutError:
             raise SlowUploadError(
-                f"The upload took longer than {settings.upload_timeout_s:g} s: send it in one go"
+                f"The upload stalled for {settings.upload_stall_s:g} s or took longer than "
+                f"{settings.upload_timeout_s:g} s: send it in one go"
             ) from None
-        parts = {name: scope[name] for name in PARTS if name in scope}
-        parts["headers"] = [(bytes(name), bytes(value)) for name, value in parts["headers"]]
-        return cls(parts, bytes(body))
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece = message.get("body", b"")
+        received += len(piece)
+        if received > most:
+            raise too_large
+        yield piece
+        more = message.get("more_body", False)
 
 
 async def answered(app: ASGIApp, asked: Asked) -> AsyncIterator[list[Message]]:
     """What ``app`` sends in answer, the first message with the second: few answers have a third.
 
-    Raises what the app raises. Whoever stops listening cancels it.
+    Raises AnswerError where the app fails: what it raises is in our log alone, for Ray writes messages of errors, which
+    may quote what was said, into its own. Whoever stops listening cancels it.
     """
     messages: asyncio.Queue[Message] = asyncio.Queue()
     body: list[Message] = [{"type": "http.request", "body": asked.body, "more_body": False}]
@@ -99,6 +161,9 @@ async def answered(app: ASGIApp, asked: Asked) -> AsyncIterator[list[Message]]:
             over = batch[-1]["type"] == "http.response.body" and not batch[-1].get("more_body", False)
             yield batch
         await working  # what it does behind its answer, such as its line in the log
+    except Exception as error:
+        LOG.error("unhandled", exc_info=error)
+        raise AnswerError("the app failed at its answer; its log has the reason") from None
     finally:
         working.cancel()
         with suppress(asyncio.CancelledError, Exception):

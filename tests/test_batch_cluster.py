@@ -23,7 +23,9 @@ from asr.batch.pool import Task
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
 from asr.cli import main
-from asr.errors import WorkerError
+from asr.cluster import check_token
+from asr.commands.batch import Bar
+from asr.errors import OptionError, WorkerError
 
 pytest.importorskip("ray.data", reason="needs the extra ray")
 
@@ -96,6 +98,29 @@ def one() -> str:
     return "1"
 
 
+def waiting(until: Path) -> type[Any]:
+    """Actors that hear one table, and the next when a file is there: nobody is done before a node is killed.
+
+    A class of a function travels by value: nodes do not know this file.
+    """
+    from asr.batch.actor import Hearing
+
+    class Waiting(Hearing):
+        """See above."""
+
+        _first = True
+
+        def __call__(self, clips: Any) -> Any:
+            import time
+
+            while not (self._first or until.exists()):
+                time.sleep(0.01)
+            self._first = False
+            return super().__call__(clips)
+
+    return Waiting
+
+
 @pytest.fixture
 def nodes() -> Iterator[Any]:
     """A cluster whose first node coordinates and hears nothing."""
@@ -116,6 +141,8 @@ def test_interrupted_and_without_its_node_a_cluster_gives_the_same_bytes(
     """Ctrl+C at the first clip, then a run whose only node is killed at the first clip while another joins: the same
     files as those of one machine, which finds nothing left to do."""
     monkeypatch.setattr(cluster, "TABLE_CLIPS", 1)
+    killed = tmp_path / "killed"
+    monkeypatch.setattr(cluster.actor, "Hearing", waiting(killed))
     local = make(clips, tmp_path / "local")
     totals = job.run(local, Watcher())
     assert (totals.clips, totals.failed) == (50, 1)
@@ -131,6 +158,7 @@ def test_interrupted_and_without_its_node_a_cluster_gives_the_same_bytes(
 
     def kill() -> None:
         nodes.remove_node(first, allow_graceful=False)
+        killed.touch()
         nodes.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
 
     watcher = Watcher(kill)
@@ -200,9 +228,35 @@ def test_clips_travel_in_tables_of_some_clips_and_bytes() -> None:
     """At most so many, and of large files fewer; one that is larger than a table has its own."""
     sizes = [1] * cluster.TABLE_CLIPS + [1, cluster.TABLE_BYTES, 1, None]
     tasks = [(number, Task(str(number), 0, number, size)) for number, size in enumerate(sizes)]
-    runs = list(cluster.cut(tasks))
+    runs = list(cluster.cut(tasks, cluster.TABLE_CLIPS))
     assert [len(run) for run in runs] == [cluster.TABLE_CLIPS, 1, 1, 2]
     assert [each for run in runs for each in run] == tasks
+
+
+def test_a_cluster_of_our_own_has_a_place_for_each_thread(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker of two threads would find no room in one place."""
+    asked: list[int] = []
+    monkeypatch.setattr(cluster, "join", lambda _ray, _address, cpus: asked.append(cpus))
+    pipeline = replace(make(clips, clips.parent / "unused").pipeline, threads=2)
+    spec = WorkerSpec(pipeline, "unused", clips)
+    cluster.Cluster(spec, 3, str, installed=one).__enter__()
+    assert asked == [6]
+
+
+def test_a_cluster_of_our_own_asks_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs what it is sent, and listens on every interface."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(OptionError, match=r"RAY_AUTH_MODE=disabled: .* Unset it"):
+        check_token()
+
+
+def test_memory_of_actors_is_not_claimed_to_be_known() -> None:
+    """They may be on other machines."""
+    bar = Bar(elsewhere=True)
+    bar.heard(Input("x.wav", "x.wav"), Line(b"{}", duration_s=1.0))
+    assert bar.effort().endswith(" MB here, the actors on the cluster's nodes not counted")
 
 
 def test_of_a_page_of_traceback_the_line_that_matters_is_told() -> None:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -22,11 +23,15 @@ import postgres_server
 import pytest
 from serving_app import clip, wait_for
 
+from asr.cli import main
 from asr.errors import OptionError
 from serving import ray_serving
 from serving.settings import Replicas, Settings
 
 REPLICA = "ServeReplica:voicesearch-streams:Replica"
+ACCEPTED = re.compile(
+    r'voicesearch_(inflight\{|http_server_request_duration_seconds_count\{.*route="/v1/audio/transcriptions")'
+)
 ITEMS = [{"id": "jazz", "title": "some jazz music"}, {"id": "tea", "title": "a pot of tea"}]
 
 
@@ -83,6 +88,13 @@ def serving(folder: Path, *arguments: str) -> Iterator[Service]:
             raise
 
 
+def accepted(client: httpx.Client) -> float:
+    """Transcriptions that replicas have been asked for and are done with, and all that they are about."""
+    metrics = client.get("/metrics").raise_for_status().text
+    samples = [line.rpartition(" ") for line in metrics.splitlines() if ACCEPTED.match(line)]
+    return sum(float(value) for _, _, value in samples)
+
+
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
     """The URL of an empty database."""
@@ -136,8 +148,9 @@ def test_a_killed_replica_costs_no_answer_and_events_find_their_query(database: 
             os.kill(victim, signal.SIGKILL)
             assert {each.result() for each in asked} == {(200, "play some jazz music")}
 
+            before = accepted(client)
             last = [threads.submit(ask, number) for number in range(6)]
-            assert done.acquire(timeout=120.0)
+            wait_for(lambda: accepted(client) >= before + 6, "six requests to be accepted", 120.0)
             service.process.send_signal(signal.SIGTERM)
             wait_for(lambda: service.process.poll() is not None, "the service to stop", 120.0)
             answered = [each.exception() is None and each.result()[0] == 200 for each in last]
@@ -172,6 +185,60 @@ def test_what_several_replicas_cannot_share() -> None:
     ray_serving.check(Settings(replicas="2"), keeps=False)
     ray_serving.check(Settings(replicas="2", store="postgresql://db/events"), keeps=True)
     ray_serving.check(Settings(), keeps=True)
+
+
+RUNNING = SimpleNamespace(host="0.0.0.0", port=8000)  # what somebody else's Serve listens on
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "applications", "message"),
+    [
+        ("127.0.0.1", 8000, [], r"listens on 0\.0\.0\.0 port 8000, not on 127\.0\.0\.1 port 8000"),
+        ("0.0.0.0", 8001, [], r"say --host 0\.0\.0\.0 --port 8000"),
+        ("0.0.0.0", 8000, ["voicesearch"], "serves a voicesearch already"),
+        ("0.0.0.0", 8000, ["voicesearch-streams"], "would take its place"),
+    ],
+)
+def test_a_serve_that_runs_already_is_joined_as_it_is_or_not_at_all(
+    host: str, port: int, applications: list[str], message: str
+) -> None:
+    """Elsewhere than we were told to listen, strangers might reach us; a second voicesearch would end the first."""
+    with pytest.raises(OptionError, match=message):
+        ray_serving.check_shared(Settings(host=host, port=port), RUNNING, applications)
+
+
+def test_a_serve_that_listens_where_we_would_is_joined() -> None:
+    """Beside what others run on it."""
+    ray_serving.check_shared(Settings(host="0.0.0.0"), RUNNING, ["theirs"])
+
+
+def test_replicas_get_paths_that_hold_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process was told from its folder; names of what each node has stay names."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "items.jsonl").touch()
+    found = ray_serving.for_replicas(
+        Settings(keys="keys.db", state_folder="state", catalogs=("books", "items.jsonl"), rules="rules.toml")
+    )
+    assert (found.keys, found.rules) == (tmp_path / "keys.db", tmp_path / "rules.toml")
+    assert (found.state_folder, found.model) == (tmp_path / "state", "en-small")
+    assert found.catalogs == ("books", str(tmp_path / "items.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "store", "watch"), [("2", None, False), ("1", None, True), ("2", "postgresql://db/x", True)]
+)
+def test_who_knows_a_part_of_the_traffic_judges_none(replicas: str, store: str | None, watch: bool) -> None:
+    """Replicas without a store in common would each send their alarms."""
+    assert ray_serving.for_replicas(Settings(replicas=replicas, store=store)).watch is watch
+
+
+@pytest.mark.parametrize("flag", [["--replicas", "2"], ["--address", "head:6379"]])
+def test_what_is_of_a_cluster_is_not_ignored_without_one(
+    flag: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, as batch does."""
+    assert main(["serve", *flag]) == 2
+    assert f"{' '.join(flag)} is of a Ray cluster: add --engine ray" in capsys.readouterr().err
 
 
 def _descendants(pid: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.errors import SlowUploadError, TooLargeError
+from serving.errors import OverloadedError, SlowUploadError, TooLargeError
 from serving.ray_metrics import merged
 from serving.ray_replica import unprefixed
-from serving.ray_request import AROUND_BYTES, Asked, answered
+from serving.ray_request import AROUND_BYTES, AnswerError, Asked, Held, answered
 from serving.settings import Settings
 
 SCOPE: dict[str, Any] = {
@@ -45,9 +46,17 @@ def body(content: bytes, *, more: bool = False) -> Message:
     return {"type": "http.request", "body": content, "more_body": more}
 
 
+async def read(
+    scope: Scope, receive: Receive, held: Held | None = None, settings: Settings = LIMITS
+) -> Asked:
+    """A request as the door reads it."""
+    async with Asked.reading(scope, receive, settings, held or Held(1 << 30)) as asked:
+        return asked
+
+
 def test_a_request_is_read_whole_and_only_what_travels_is_kept() -> None:
     """Pieces are put together; objects of this process stay behind."""
-    asked = asyncio.run(Asked.read(SCOPE, receiving(body(b"on", more=True), body(b"e")), LIMITS))
+    asked = asyncio.run(read(SCOPE, receiving(body(b"on", more=True), body(b"e"))))
     assert asked.body == b"one"
     assert asked.scope == {"method": "POST", "path": "/x", "headers": [(b"a", b"b")]}
     assert "one" not in repr(asked)
@@ -62,9 +71,45 @@ def test_a_request_is_read_whole_and_only_what_travels_is_kept() -> None:
     ],
 )
 def test_a_request_that_is_no_good_is_not_passed_on(messages: list[Message], error: type[Exception]) -> None:
-    """Too large, too slow, or its client has gone."""
+    """Too large, too slow, or its client has gone; none of it is held any longer."""
+    held = Held(1 << 30)
     with pytest.raises(error):
-        asyncio.run(Asked.read(SCOPE, receiving(*messages), LIMITS))
+        asyncio.run(read(SCOPE, receiving(*messages), held))
+    assert held.bytes == 0
+
+
+@pytest.mark.parametrize("length", [b"999999999", b"-1", b"9" * 5_000])
+def test_a_length_that_is_too_large_is_refused_without_reading(length: bytes) -> None:
+    """Nobody sends a body for nothing."""
+
+    async def receive() -> Message:
+        raise AssertionError("read")
+
+    scope = {**SCOPE, "headers": [(b"content-length", length)]}
+    with pytest.raises(TooLargeError):
+        asyncio.run(read(scope, receive))
+
+
+def test_an_upload_that_stalls_is_given_up_before_its_time_is_over() -> None:
+    """After ``upload_stall_s`` without a byte."""
+    settings = Settings(upload_stall_s=0.01, upload_timeout_s=1e6)
+    with pytest.raises(SlowUploadError, match=r"stalled for 0\.01 s"):
+        asyncio.run(read(SCOPE, receiving(body(b"x", more=True)), settings=settings))
+
+
+def test_all_bodies_together_are_bounded() -> None:
+    """What would be too much is told to come again; when one is answered, there is room."""
+    held = Held(5)
+
+    async def run() -> None:
+        async with Asked.reading(SCOPE, receiving(body(b"1234")), LIMITS, held):
+            with pytest.raises(OverloadedError) as refused:
+                await read(SCOPE, receiving(body(b"12")), held)
+            assert (refused.value.retry_after_s, held.bytes) == (1.0, 4)
+        assert (await read(SCOPE, receiving(body(b"12345")), held)).body == b"12345"
+
+    asyncio.run(run())
+    assert held.bytes == 0
 
 
 def gather(app: Callable[..., Any]) -> list[list[Message]]:
@@ -94,19 +139,21 @@ def test_an_answer_comes_in_two_pieces_at_once_and_a_stream_as_it_goes() -> None
     assert seen == [("/x", body(b"said"))]
 
 
-def test_an_app_that_fails_or_says_nothing_is_an_error() -> None:
-    """Its own, or ours; never an answer that lacks its end."""
+def test_an_app_that_fails_or_says_nothing_is_a_bare_error() -> None:
+    """Without what it came from, whose message may hold what was said: Ray logs both."""
 
-    async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        raise LookupError("lost")
+    async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        raise LookupError("what was said")
 
     async def silent(_scope: Scope, _receive: Receive, _send: Send) -> None:
         return
 
-    with pytest.raises(LookupError, match="lost"):
-        gather(failing)
-    with pytest.raises(RuntimeError, match="without an answer"):
-        gather(silent)
+    for app in (failing, silent):
+        with pytest.raises(AnswerError) as failed:
+            gather(app)
+        shown = "".join(traceback.format_exception(failed.value))
+        assert "LookupError: " not in shown
 
 
 def test_who_stops_listening_stops_the_app() -> None:
@@ -139,8 +186,8 @@ def exposition(count: int) -> bytes:
 
 
 def test_metrics_of_several_replicas_stand_together() -> None:
-    """One HELP a metric, and each sample with the name of its replica."""
-    lines = merged({"b": exposition(2), "a": exposition(1)}).decode().splitlines()
+    """One HELP a metric, each sample with the name of its replica, and one that has not answered is missed."""
+    lines = merged({"b": exposition(2), "a": exposition(1)}, 3).decode().splitlines()
     assert lines.count("# HELP asked_total Requests.") == 1
     assert [line for line in lines if line.startswith("asked_total{")] == [
         'asked_total{replica="a",route="/x"} 1.0',
@@ -148,6 +195,10 @@ def test_metrics_of_several_replicas_stand_together() -> None:
     ]
     assert 'took_seconds_bucket{le="1.0",replica="b"} 0.0' in lines
     assert 'took_seconds_count{replica="b"} 1.0' in lines
+    assert [line for line in lines if line.startswith("voicesearch_replicas_")] == [
+        "voicesearch_replicas_asked 3.0",
+        "voicesearch_replicas_answered 2.0",
+    ]
 
 
 @pytest.mark.parametrize("path", ["/v1/stream", ""])

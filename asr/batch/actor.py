@@ -1,7 +1,8 @@
 """What a job does on a node of a Ray cluster: an actor with one worker process, tables of clips in, of rows out.
 
 Clips are heard as on one machine, by a `Pool` of one: a clip that kills its process costs no actor and gets the row
-that it would get there. So whatever kills an actor was not a clip, and the cluster may try again.
+that it would get there. What kills the actor itself may still be a clip: Ray's memory monitor takes the actor for what
+its child holds. `asr.batch.rounds` finds out.
 """
 
 from __future__ import annotations

@@ -3,20 +3,21 @@
 A `Cluster` stands where `asr.batch.pool.Pool` stands on one machine. Actors are not restarted by Ray, which has the
 work of a dead one wait for just that one, for ever where its place is gone with its node (ray-project/ray, issues
 31794 and 62746). So a round ends when an actor dies, and the next one hears what is still missing with the nodes that
-there are. What is lost is about a second's work of each actor. The clips' names travel, their content does not: every
-node must see the same files.
+there are (`asr.batch.rounds`). What is lost is about a second's work of each actor. The clips' names travel, their
+content does not: every node must see the same files.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
 from asr.batch import actor
 from asr.batch.pool import Task
+from asr.batch.rounds import LostError, heard
 from asr.batch.shards import Line
 from asr.batch.worker import WorkerSpec
 from asr.cluster import first_line, join, require
@@ -25,7 +26,7 @@ from asr.errors import AsrError, OptionError, WorkerError
 TABLE_CLIPS = 32  # short clips, a third of a second's work: what comes back at once, and is lost with a node
 TABLE_BYTES = 8 << 20  # of files: ten minutes of sound or more
 AHEAD = 2  # tables given to an actor
-FRUITLESS = 3  # rounds in a row that bring nothing: then it is not by chance
+AT_ONCE = 10_000  # clips of each actor that are sent for: two minutes' work, beside which a start is little
 
 
 class Cluster:
@@ -46,12 +47,14 @@ class Cluster:
         self._spec, self._workers, self._say = spec, workers, say
         self._installed, self._address = installed, address
         self._said: set[str] = set()
+        self._gpu = spec.pipeline.device != "cpu"
+        self._cpus = 1 if self._gpu else max(1, spec.pipeline.threads)  # of an actor
 
     def __enter__(self) -> Self:
         ray = require("data")
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False  # the command has one
-        join(ray, self._address, self._workers)
+        join(ray, self._address, self._workers * self._cpus)
         return self
 
     def __exit__(
@@ -61,33 +64,26 @@ class Cluster:
 
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Line]]:
         """The row of every task, as they come. Raises what kept an actor from loading, and WorkerError."""
-        missing = dict(enumerate(tasks))
-        fruitless = 0
-        while missing:
-            before = len(missing)
-            try:
-                for number, line in self._round(missing):
-                    yield missing.pop(number), line
-            except _lost() as error:
-                fruitless = fruitless + 1 if len(missing) == before else 0
-                if fruitless == FRUITLESS:
-                    raise WorkerError(
-                        f"{FRUITLESS} times in a row a node was lost before it had heard a clip: {first_line(error)}"
-                    ) from error
-                self._say(f"a node or its process was lost: {len(missing):,} clips are left to the others")
-            except (AsrError, OSError):
-                raise
-            except Exception as error:  # a fault of ours on a node, or of Ray
-                raise WorkerError(f"Ray could not go on: {_gist(error)}") from error
+        try:
+            yield from heard(tasks, self._hear, AT_ONCE * min(self._workers, self._places()), self._say)
+        except (AsrError, OSError):
+            raise
+        except Exception as error:  # a fault of ours on a node, or of Ray
+            raise WorkerError(f"Ray could not go on: {_gist(error)}") from error
 
-    def _round(self, missing: dict[int, Task]) -> Iterator[tuple[int, Line]]:
+    def _hear(self, missing: Mapping[int, Task], alone: bool) -> Iterator[tuple[int, Line]]:
+        """See `asr.batch.rounds.Hear`."""
+        try:
+            yield from self._round(missing, 1 if alone else TABLE_CLIPS)
+        except _lost() as error:
+            raise LostError(first_line(error)) from error
+
+    def _round(self, missing: Mapping[int, Task], together: int) -> Iterator[tuple[int, Line]]:
         """Hear clips until all are heard or an actor dies."""
         from ray.data import ActorPoolStrategy, from_arrow
 
-        device = "GPU" if self._spec.pipeline.device != "cpu" else "CPU"
-        threads = 1 if device == "GPU" else max(1, self._spec.pipeline.threads)
-        tables = [actor.clips_table(clips) for clips in cut(missing.items())]
-        actors = min(self._workers, len(tables), _places(device, threads))
+        tables = [actor.clips_table(clips) for clips in cut(missing.items(), together)]
+        actors = min(self._workers, len(tables), self._places())
         with warnings.catch_warnings():
             # Of the last two, which are to have another name from Ray 2.64 on (pyproject.toml has it below that).
             warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
@@ -97,8 +93,8 @@ class Cluster:
                 batch_size=None,
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=AHEAD),
-                num_cpus=threads if device == "CPU" else 1,
-                num_gpus=1 if device == "GPU" else 0,
+                num_cpus=self._cpus,
+                num_gpus=int(self._gpu),
                 max_restarts=0,
                 max_task_retries=0,
             )
@@ -110,27 +106,27 @@ class Cluster:
                     self._said.add(text)
                     self._say(text)
 
+    def _places(self) -> int:
+        """How many actors the cluster has room for. Raises OptionError where it is none."""
+        kind, each = ("GPU", 1) if self._gpu else ("CPU", self._cpus)
+        total = int(require("data").cluster_resources().get(kind, 0)) // each
+        if total < 1:
+            raise OptionError(f"the Ray cluster has no {kind} for an actor that needs {each}")
+        return total
 
-def cut(numbered: Iterable[tuple[int, Task]]) -> Iterator[list[tuple[int, Task]]]:
-    """Clips in runs of at most ``TABLE_CLIPS``, and of ``TABLE_BYTES`` unless one alone has more."""
+
+def cut(numbered: Iterable[tuple[int, Task]], most: int) -> Iterator[list[tuple[int, Task]]]:
+    """Clips in runs of at most so many, and of ``TABLE_BYTES`` unless one alone has more."""
     run: list[tuple[int, Task]] = []
     size = 0
     for number, task in numbered:
-        if run and (len(run) == TABLE_CLIPS or size + (task.size or 0) > TABLE_BYTES):
+        if run and (len(run) == most or size + (task.size or 0) > TABLE_BYTES):
             yield run
             run, size = [], 0
         run.append((number, task))
         size += task.size or 0
     if run:
         yield run
-
-
-def _places(device: str, each: int) -> int:
-    """How many actors the cluster has room for."""
-    total = int(require("data").cluster_resources().get(device, 0)) // each
-    if total < 1:
-        raise OptionError(f"the Ray cluster has no {device} for an actor that needs {each}")
-    return total
 
 
 def _lost() -> tuple[type[Exception], ...]:

@@ -115,7 +115,7 @@ def run(args: Namespace) -> int:
     )
     if args.workers is not None:
         wanted = replace(wanted, workers=args.workers)
-    with Bar() as bar:
+    with Bar(elsewhere=args.engine == "ray") as bar:
         totals = job.run(wanted, bar)
     failed = f"{totals.failed:,} failed" if totals.failed else "none failed"
     rows = args.output / shards.FOLDER
@@ -137,9 +137,13 @@ def _engine(args: Namespace) -> dict[str, Any]:
 
 
 class Bar:
-    """Progress on stderr, if it is a terminal; names of clips that fail in any case."""
+    """Progress on stderr, if it is a terminal; names of clips that fail in any case.
 
-    def __init__(self) -> None:
+    ``elsewhere``: clips are heard by processes whose memory is not seen from here.
+    """
+
+    def __init__(self, elsewhere: bool = False) -> None:
+        self._elsewhere = elsewhere
         self._bar: tqdm | None = None
         self._audio_s = 0.0
         self._errors = 0
@@ -174,7 +178,9 @@ class Bar:
             return ""
         took_s = time.monotonic() - self._began
         megabytes = f"{peak_rss_bytes() / 1e6:.0f} MB here"
-        if largest := peak_rss_bytes(children=True):
+        if self._elsewhere:
+            megabytes += ", the actors on the cluster's nodes not counted"
+        elif largest := peak_rss_bytes(children=True):
             megabytes += f", {largest / 1e6:.0f} MB in the largest process that was started and ended"
         speed = self._audio_s / max(took_s, 1e-3)
         return f"{self._audio_s / 3600:.2f} h in {took_s:.1f} s, {speed:.0f} times real time; at most {megabytes}"

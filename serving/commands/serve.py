@@ -100,6 +100,7 @@ def run(args: Namespace) -> int:
     logs.configure(level=settings.log_level, form=settings.log_format)
     if settings.engine == "ray":
         return _run_on_ray(settings, keeps=not args.no_state)
+    _check_local(settings)
     app = create_app(settings)
     listener = _listen(settings)
     running = server(app, settings, on_ready=_announce)
@@ -122,12 +123,27 @@ def _run_on_ray(settings: Settings, *, keeps: bool) -> int:
 
     ray_serving.check(settings, keeps=keeps)
     Access.decide(settings.keys, settings.host, settings.insecure)  # here it is one clear line
-    with _listen(settings) as listener:  # as is a port that is taken
-        chosen: dict[str, Any] = {"port": listener.getsockname()[1]}
     if "workers" not in settings.model_fields_set:
-        chosen["workers"] = 1  # of each replica; replicas are what there can be more of
-    ray_serving.run(settings.model_copy(update=chosen), _announce)
+        # Of each replica; replicas are what there can be more of.
+        settings = settings.model_copy(update={"workers": 1})
+    if settings.ray_address is None:  # as is a port that is taken
+        settings = settings.model_copy(update={"port": _free_port(settings)})
+    ray_serving.run(settings, _announce, _free_port)
     return DONE
+
+
+def _check_local(settings: Settings) -> None:
+    """Raise OptionError for what is meant for a cluster, which would be ignored."""
+    for flag, name in (("--replicas", "replicas"), ("--address", "ray_address")):
+        if name in settings.model_fields_set and getattr(settings, name) is not None:
+            raise OptionError(f"{flag} {getattr(settings, name)} is of a Ray cluster: add --engine ray")
+
+
+def _free_port(settings: Settings) -> int:
+    """The port to listen on, which nobody does yet. Raises OptionError."""
+    with _listen(settings) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -182,6 +182,34 @@ def test_all_comes_back_from_the_journal() -> None:
     assert [entry.reason for entry in other.judge(now)] == [entry.reason for entry in one.judge(now)]
 
 
+def test_a_firing_without_its_end_does_not_stop_the_learning() -> None:
+    """Of two firings in the journal only the second has its end: what is usual is learnt again after that."""
+    rule = BY_RATE["null_rate"]
+    name = rule.about.name
+    judge = Judge(alone(rule))
+    kinds = (Kind.FIRED, Kind.FIRED, Kind.CLEARED)
+    judge.restore([Entry(START + hour * HOUR, name, kind, "why") for hour, kind in enumerate(kinds)])
+    entries = list(run(judge, rule, always(0.05), 2))
+    assert [entry.kind for entry in entries] == [Kind.BASELINE]
+    *_, events = judge._healthy_hours(rule, START + 2 * WEEK)
+    assert not events[-336:-334].any(), "the incident itself is left out"
+    assert events[-334:].all()
+
+
+def test_an_alarm_of_a_long_window_leaves_that_window_out() -> None:
+    """What a window of seven days fired on is no part of what is usual, from its beginning on."""
+    rule = BY_RATE["null_rate"]
+    name = rule.about.name
+    judge = Judge(alone(rule))
+    list(run(judge, rule, always(0.05), 2))
+    fired = START + 2 * WEEK
+    states = [Entry(fired, name, Kind.FIRED, "why", {"window_s": 7 * 86_400})]
+    judge.restore([*states, Entry(fired + HOUR, name, Kind.CLEARED, "why")])
+    *_, events = judge._healthy_hours(rule, fired + HOUR)
+    assert not events[-169:].any()
+    assert events[-330:-170].all()
+
+
 def test_the_limit_holds_before_anything_is_learnt() -> None:
     """On the first day only a share beyond the file's limit fires; and too few events are told, not judged."""
     rule = BY_RATE["null_rate"]

@@ -63,7 +63,8 @@ class Judge:
                 self.alarms[entry.alarm] = Alarm(entry.alarm, Phase.QUIET, entry.at, reason=entry.reason)
                 self._ended(entry.alarm, entry.at)
             elif entry.kind is Kind.BASELINE:
-                self.baselines[entry.alarm] = Baseline.from_dict(entry.body)
+                if _quantity(self.rules.by_name[entry.alarm]).items() <= entry.body.items():
+                    self.baselines[entry.alarm] = Baseline.from_dict(entry.body)
             elif entry.kind is Kind.ACCEPTED:
                 self.accept(entry.alarm, entry.at)
 
@@ -147,7 +148,7 @@ class Judge:
                 old, new, rule.weekly_movement, lambda share: ratio.shown(rule, share)
             )
         self.baselines[name] = new
-        return [Entry(now, name, Kind.BASELINE, words, new.as_dict())]
+        return [Entry(now, name, Kind.BASELINE, words, {**new.as_dict(), **_quantity(rule)})]
 
     def _healthy_hours(
         self, rule: Ratio, now: datetime
@@ -164,3 +165,8 @@ class Judge:
             until_us = microseconds(ended or now)
             left_out |= (at_us + baseline.HOUR_US > microseconds(began)) & (at_us < until_us)
         return at_us, np.where(left_out, 0.0, bad), np.where(left_out, 0.0, events)
+
+
+def _quantity(rule: Rule) -> dict[str, str]:
+    """What is usual of what: of the same quantity only it may be judged by it, whatever the rule is called."""
+    return {"of": rule.of, "direction": rule.direction.value} if isinstance(rule, Ratio) else {}

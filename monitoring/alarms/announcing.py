@@ -84,7 +84,8 @@ class Announcer:
                 if name in silenced or not _due(told.get(name), delivery.action.again_s, now):
                     continue
                 assert alarm.since is not None, "what fires knows since when"
-                notice = Notice(self._rules.by_name[name], alarm.since, alarm.reason, alarm.numbers)
+                rule = self._rules.by_name[name]
+                notice = Notice(rule, alarm.since, alarm.reason, alarm.numbers, told=now)
                 told[name] = (notice, now)
                 notices.append(notice)
             for name in told.keys() - firing.keys():

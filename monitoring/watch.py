@@ -14,6 +14,7 @@ nobody who led in between contradicts.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -79,6 +80,8 @@ class Watch:
         self._accepted: set[int] = set()  # numbers of the entries that have been heard
         self._tidied: datetime | None = None
         self._alarms = tuple(self._judge.alarms.values())
+        self._stopping = threading.Event()
+        self._abandoned = False
         store.on_erasure(follower.forget)
 
     @property
@@ -121,17 +124,31 @@ class Watch:
                 step(now)
             except Exception as error:  # whatever it is: the service goes on, and so does the watch
                 self._failed(step.__name__.strip("_"), error)
+            if self._stopping.is_set():
+                break
         self.ticks += 1
 
+    def stop(self) -> None:
+        """Let the tick that runs end with its step, so that ``close`` may come soon. From any thread."""
+        self._stopping.set()
+
+    def abandon(self) -> int:
+        """Wait no longer for a tick that hangs: how many requests' counts are lost by that. From any thread.
+
+        When it ends after all, ``close`` writes no more, for the store has been closed.
+        """
+        self._abandoned = True
+        return self._flusher.waiting + sum(rollup.counts["requests"] for _, rollup in self._tally.drain())
+
     def close(self) -> None:
-        """Write what waits, if the store takes it; let another judge."""
-        for step in (self._flush, self._write):
+        """Write what waits, if the store takes it; let another judge. In the thread that ticks."""
+        for step in () if self._abandoned else (self._flush, self._write):
             try:
                 step(datetime.min)
             except Exception as error:  # what is lost is counts of the last seconds
                 self._failed(step.__name__.strip("_"), error)
-        self._announcer.close()
         self._candidate.resign()
+        self._announcer.close()
 
     def _resume(self, now: datetime) -> None:
         if not self._resumed:

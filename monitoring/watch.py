@@ -6,19 +6,22 @@
 Each step of a tick is on its own: one that fails is logged and counted, and the others go on, now and at the next
 tick. While the store is away, counts, what became of queries and entries of the journal wait (bounded), and what this
 process saw is judged without it. Of several processes on one store each writes what it saw, and one judges what all
-saw; the others show what it found.
+saw; the others show what it found. Who cannot know whether it is that one (the store is away, a connection broke)
+judges what it saw and tells of it, since nobody may: but it writes no states, and when it leads again, only those that
+nobody who led in between contradicts.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from monitoring.aftermath import Aftermath
 from monitoring.alarms.actions import Action
-from monitoring.alarms.announcing import Announcer, Silence, silences
+from monitoring.alarms.announcing import Announcer, Silence, silences, untold
 from monitoring.alarms.drift import DriftWatch
 from monitoring.alarms.judging import HOURS, MINUTES, Judge
 from monitoring.alarms.rule_changes import as_dict, differences
@@ -68,15 +71,18 @@ class Watch:
         self._announcer = Announcer(rules, actions)
         self._judge = Judge(rules)
         self._drift = DriftWatch(rules, store)
-        self._leads = self._resumed = False
+        self._leads = self._alone = self._resumed = False  # alone: nobody knows who leads
         self._settled: deque[tuple[Record, Followed]] = deque(maxlen=KEEP_SETTLED)
         self._entries: deque[Entry] = deque(maxlen=KEEP_ENTRIES)
+        self._unsure: deque[Entry] = deque(maxlen=KEEP_ENTRIES)  # states that were found alone
         self._fresh: list[Delta] = []  # counted, and not in any series yet
         self._apart: datetime | None = None  # since when the series has not been read from the store
         self._silences: dict[str, Silence] = {}
-        self._accepted: datetime | None = None
+        self._accepted: set[int] = set()  # numbers of the entries that have been heard
         self._tidier = Tidier(store, keeping)
         self._alarms = tuple(self._judge.alarms.values())
+        self._stopping = threading.Event()
+        self._abandoned = False
         store.on_erasure(follower.forget)
 
     @property
@@ -91,7 +97,7 @@ class Watch:
 
     @property
     def leads(self) -> bool:
-        """Whether this process judges; else another on the same store does."""
+        """Whether this process is the one that judges; else another on the same store does, or nobody knows."""
         return self._leads
 
     def observe(self, item: Record | Event) -> None:
@@ -119,17 +125,31 @@ class Watch:
                 step(now)
             except Exception as error:  # whatever it is: the service goes on, and so does the watch
                 self._failed(step.__name__.strip("_"), error)
+            if self._stopping.is_set():
+                break
         self.ticks += 1
 
+    def stop(self) -> None:
+        """Let the tick that runs end with its step, so that ``close`` may come soon. From any thread."""
+        self._stopping.set()
+
+    def abandon(self) -> int:
+        """Wait no longer for a tick that hangs: how many requests' counts are lost by that. From any thread.
+
+        When it ends after all, ``close`` writes no more, for the store has been closed.
+        """
+        self._abandoned = True
+        return self._flusher.waiting + sum(rollup.counts["requests"] for _, rollup in self._tally.drain())
+
     def close(self) -> None:
-        """Write what waits, if the store takes it; let another judge."""
-        for step in (self._flush, self._write):
+        """Write what waits, if the store takes it; let another judge. In the thread that ticks."""
+        for step in () if self._abandoned else (self._flush, self._write):
             try:
                 step(datetime.min)
             except Exception as error:  # what is lost is counts of the last seconds
                 self._failed(step.__name__.strip("_"), error)
-        self._announcer.close()
         self._candidate.resign()
+        self._announcer.close()
 
     def _resume(self, now: datetime) -> None:
         if not self._resumed:
@@ -154,11 +174,43 @@ class Watch:
         self._flusher.flush()
 
     def _lead(self, now: datetime) -> None:
-        if not self._candidate.leads():
-            self._leads = False
-        elif not self._leads:
-            self._take_over(now)
-            self._leads = True
+        try:
+            try:
+                leads = self._candidate.leads()
+            except StoreUnavailableError:  # the lock went with its connection: ask anew who has it, at once
+                self._stand_alone()
+                leads = self._candidate.leads()
+            if leads and not self._leads:
+                self._take_over(now)
+        except Exception:
+            self._stand_alone()
+            raise
+        if not leads and (self._leads or self._alone):
+            self._step_back()
+        self._leads, self._alone = leads, False
+
+    def _stand_alone(self) -> None:
+        """Nobody knows who leads: go on with what there is, and write no states, which may be another's to write."""
+        if self._leads:
+            self._unsure.extend(entry for entry in self._entries if entry.kind in STATES)
+            self._keep_profiles()
+        elif not self._alone:
+            self._judge = Judge(self.rules)
+            self._judge.alarms.update({alarm.name: alarm for alarm in self._alarms})
+            self._announcer.assume(self._alarms)  # by who led until now
+        self._leads, self._alone = False, True
+
+    def _step_back(self) -> None:
+        """Another leads: states are its to write, and to tell."""
+        self._unsure.clear()
+        self._keep_profiles()
+        self._announcer.forget()
+
+    def _keep_profiles(self) -> None:
+        # A reference that was frozen is in the store; all else is judged anew by who leads.
+        frozen = [entry for entry in self._entries if entry.kind is Kind.PROFILE]
+        self._entries.clear()
+        self._entries.extend(frozen)
 
     def _take_over(self, now: datetime) -> None:
         """Where the process that judged before left off, or this one before it was started again."""
@@ -169,15 +221,34 @@ class Watch:
         judge.hours.replace(since, self._rows(since, ends, timedelta(hours=1)))
         since = hour - timedelta(minutes=MINUTES)
         judge.minutes.replace(since, self._rows(since, ends, timedelta(minutes=1)))
+        said = self._store.journal(now - HELD, kinds=(Kind.SILENCED, Kind.ACCEPTED))
         kinds = (*STATES, Kind.BASELINE, Kind.ACCEPTED)
+        written: list[Entry] = []
         for name in self.rules.by_name:
-            judge.restore(self._store.journal(alarm=name, kinds=kinds, newest=200))
+            written += self._store.journal(alarm=name, kinds=kinds, newest=200)
+        judge.restore(sorted(written, key=lambda entry: entry.number))
         drift = DriftWatch(self.rules, self._store)
         drift.restore(self._store.journal(kinds=(Kind.DRIFT,), newest=10 * len(self.rules.drifts)))
-        self._announcer.assume(judge.alarms.values())
+        changed = self._changed_rules(now)
+        # All that may fail is done.
+        newest = {entry.alarm: entry.at for entry in written if entry.kind in STATES}
+        self._entries.extend((*changed, *self._confirmed(judge, newest)))
+        self._unsure.clear()
+        alarms = judge.alarms.values()
+        self._announcer.assume(alarms, untold(said, alarms, now))
         self._judge, self._drift, self._fresh = judge, drift, []
-        self._accepted = now
-        self._entries.extend(self._changed_rules(now))
+        self._accepted = {entry.number for entry in said if entry.kind is Kind.ACCEPTED}
+
+    def _confirmed(self, judge: Judge, newest: Mapping[str, datetime]) -> list[Entry]:
+        """What was found alone and holds: nobody who led has written a state of the alarm since (``newest``)."""
+        found = []
+        for entry in self._unsure:
+            said = newest.get(entry.alarm)
+            known = judge.alarms[entry.alarm].firing == (entry.kind is Kind.FIRED)
+            if not known and (said is None or said < entry.at):
+                judge.restore([entry])
+                found.append(entry)
+        return found
 
     def _changed_rules(self, now: datetime) -> list[Entry]:
         body = as_dict(self.rules)
@@ -190,7 +261,7 @@ class Watch:
     def _read(self, now: datetime) -> None:
         """What all processes saw lately; while the store is away, what this one saw."""
         fresh, self._fresh = self._fresh, []
-        if not self._leads:
+        if not (self._leads or self._alone):
             return
         since = min(now - LATE, self._apart or now).replace(minute=0, second=0, microsecond=0)
         try:
@@ -216,14 +287,15 @@ class Watch:
 
     def _hear(self, now: datetime) -> None:
         """What people have said since: silences, and what is usual from now on."""
-        if not self._leads:
+        if not (self._leads or self._alone):
             return
         told = self._store.journal(now - HELD, kinds=(Kind.SILENCED, Kind.ACCEPTED))
         self._silences = silences(told, now)
-        for entry in told:
-            if entry.kind is Kind.ACCEPTED and (self._accepted is None or entry.at > self._accepted):
+        accepted = [entry for entry in told if entry.kind is Kind.ACCEPTED]
+        for entry in accepted:
+            if entry.number not in self._accepted and entry.alarm in self.rules.by_name:
                 self._judge.accept(entry.alarm, entry.at)
-                self._accepted = entry.at
+        self._accepted = {entry.number for entry in accepted}
 
     def _look_for_drift(self, now: datetime) -> None:
         if not self._leads:
@@ -238,9 +310,13 @@ class Watch:
                 self._metrics.drift(one.feature.name, one.score, one.threshold)
 
     def _decide(self, now: datetime) -> None:
-        if self._leads:
+        if self._leads or self._alone:
             whole = now.replace(second=0, microsecond=0)  # the minutes that are over
-            self._entries.extend(self._judge.judge(whole, self._drift.judgements))
+            found = self._judge.judge(whole, self._drift.judgements)
+            if self._leads:
+                self._entries.extend(found)
+            else:
+                self._unsure.extend(entry for entry in found if entry.kind in STATES)
             for name, error in self._judge.failed:
                 self._failed(f"judge {name}", error)
             self._alarms = tuple(self._judge.alarms.values())
@@ -256,6 +332,12 @@ class Watch:
         return tuple(shown.alarms.values())
 
     def _write(self, _now: datetime) -> None:
+        if self._leads and self._entries:
+            try:
+                self._candidate.leads()  # still: what is not known for sure is not written
+            except StoreUnavailableError:
+                self._stand_alone()
+                raise
         if self._entries:
             self._store.note(tuple(self._entries))
             self._entries.clear()

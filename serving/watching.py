@@ -37,22 +37,24 @@ class Watching:
     ) -> None:
         self.watch = watch
         self._every_s, self._clock = every_s, clock
-        self._stopping = threading.Event()
+        self._stopping, self._ticked = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Tick no more; write what waits."""
+        """Tick no more; write what waits. A step that hangs is left to itself; what is lost by that is logged."""
         self._stopping.set()
-        self._thread.join(STOP_S)
-        if self._thread.is_alive():
-            LOG.error("watch_stuck")
+        self.watch.stop()
+        if self._ticked.wait(STOP_S):
+            self._thread.join()
         else:
-            self.watch.close()
+            LOG.error("watch_stuck", extra={"count": self.watch.abandon()})
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
             self.watch.tick(self._clock())
+        self._ticked.set()
+        self.watch.close()  # here: whatever happens, the lock is given back by the thread that holds it
 
 
 def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pronounce | None) -> Watching:

@@ -18,7 +18,16 @@ from typing import Any
 import pytest
 
 from monitoring.alarms import rules
-from monitoring.alarms.actions import QUEUE, Alertmanager, Delivery, Log, Notice, Webhook, parse_actions
+from monitoring.alarms.actions import (
+    ENDS_AFTER_S,
+    QUEUE,
+    Alertmanager,
+    Delivery,
+    Log,
+    Notice,
+    Webhook,
+    parse_actions,
+)
 from monitoring.alarms.announcing import Announcer
 from monitoring.alarms.states import Alarm, Phase
 from monitoring.errors import ActionError
@@ -126,6 +135,30 @@ def test_a_webhook_that_hangs_delays_nobody(receiver: Receiver) -> None:
     delivery.close()
 
 
+def test_one_that_fails_does_not_repeat_the_others(receiver: Receiver) -> None:
+    """Of three notices at once the second fails at first: each is heard once."""
+    receiver.answers = [200, 500]
+    delivery = Delivery(Webhook(receiver.url), retries_s=(0.01,))
+    delivery.put([Notice(RULE, NOON, reason, {}) for reason in ("one", "two", "three")])
+    wait_for(lambda: len(receiver.posts) == 4, "three and the one again")
+    delivery.close()
+    assert [body["reason"] for _, body in receiver.posts] == ["one", "two", "two", "three"]
+    assert delivery.lost == 0
+
+
+def test_what_a_slow_receiver_has_not_heard_is_counted(receiver: Receiver) -> None:
+    """At the end nobody waits for a receiver that hangs: what it had not heard is lost, each once, and known."""
+    receiver.go.clear()
+    delivery = Delivery(Webhook(receiver.url, timeout_s=PATIENCE_S))
+    delivery.put([NOTICE] * 4)
+    delivery.close(patience_s=0.01)
+    assert delivery.lost == 4
+    receiver.go.set()
+    delivery._thread.join(PATIENCE_S)
+    assert delivery.lost == 4, "what is heard after all is not counted again"
+    assert len(receiver.posts) == 1, "and no more is told"
+
+
 def test_nobody_is_at_home(receiver: Receiver) -> None:
     """A closed port is tried again, then counted as lost, and the thread lives on for the next alarm."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -186,7 +219,10 @@ def test_alertmanager_is_told_again_and_told_the_end(receiver: Receiver) -> None
     }
     assert {alert["startsAt"] for alert in alerts} == {NOON.isoformat()}
     assert alerts[-1]["endsAt"] == ended.isoformat()
-    assert all(datetime.fromisoformat(alert["endsAt"]) > datetime.now(UTC) for alert in alerts[:-1])
+    told = [NOON + timedelta(seconds=second) for second in (0, 60, 120)]
+    assert [datetime.fromisoformat(alert["endsAt"]) for alert in alerts[:-1]] == [
+        at + timedelta(seconds=ENDS_AFTER_S) for at in told
+    ]
     assert [body["status"] for path, body in receiver.posts if path == "/hook"] == ["firing", "cleared"]
 
 
@@ -221,7 +257,7 @@ def test_a_real_alertmanager_has_the_alert(tmp_path: Path) -> None:
         wait_for(lambda: alerts() is not None, "Alertmanager to start")
         action = Alertmanager(url)
         started = datetime.now(UTC) - timedelta(minutes=1)
-        action.tell([Notice(RULE, started, "why", {})])
+        action.tell([Notice(RULE, started, "why", {}, told=datetime.now(UTC))])
         wait_for(lambda: bool(alerts()), "the alert")
         (alert,) = alerts() or []
         assert alert["labels"]["alertname"] == "null-rate-high"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from monitoring.alarms import rules
-from monitoring.alarms.baseline import Baseline, follow, learn
+from monitoring.alarms.baseline import WIDENS, Baseline, follow, learn
 from monitoring.alarms.judging import Judge
 from monitoring.alarms.rules import Direction, Ratio, Rules
 from monitoring.counts.rollup import RATES, Rollup
@@ -142,7 +142,7 @@ def test_an_incident_never_becomes_usual() -> None:
 
 def test_what_moves_faster_than_it_may_is_named() -> None:
     """A change below the alarm is followed by at most the weekly movement, and the journal says what it missed."""
-    rule = replace(BY_RATE["out_of_catalog_rate"], weekly_movement=0.002, least_change=0.08)
+    rule = replace(BY_RATE["out_of_catalog_rate"], weekly_movement=0.002, least_change=0.15)
     judge = Judge(alone(rule))
     entries = list(run(judge, rule, lambda at: 0.15 if at < START + 2 * WEEK else 0.19, 5, a_day=3_000))
     assert {entry.kind for entry in entries} == {Kind.BASELINE}
@@ -180,6 +180,47 @@ def test_all_comes_back_from_the_journal() -> None:
     assert other.baselines[name].as_dict() == one.baselines[name].as_dict()
     now = START + 2.2 * WEEK
     assert [entry.reason for entry in other.judge(now)] == [entry.reason for entry in one.judge(now)]
+
+
+def test_a_firing_without_its_end_does_not_stop_the_learning() -> None:
+    """Of two firings in the journal only the second has its end: what is usual is learnt again after that."""
+    rule = BY_RATE["null_rate"]
+    name = rule.about.name
+    judge = Judge(alone(rule))
+    kinds = (Kind.FIRED, Kind.FIRED, Kind.CLEARED)
+    judge.restore([Entry(START + hour * HOUR, name, kind, "why") for hour, kind in enumerate(kinds)])
+    entries = list(run(judge, rule, always(0.05), 2))
+    assert [entry.kind for entry in entries] == [Kind.BASELINE]
+    *_, events = judge._healthy_hours(rule, START + 2 * WEEK)
+    assert not events[-336:-334].any(), "the incident itself is left out"
+    assert events[-334:].all()
+
+
+def test_an_alarm_of_a_long_window_leaves_that_window_out() -> None:
+    """What a window of seven days fired on is no part of what is usual, from its beginning on."""
+    rule = BY_RATE["null_rate"]
+    name = rule.about.name
+    judge = Judge(alone(rule))
+    list(run(judge, rule, always(0.05), 2))
+    fired = START + 2 * WEEK
+    states = [Entry(fired, name, Kind.FIRED, "why", {"window_s": 7 * 86_400})]
+    judge.restore([*states, Entry(fired + HOUR, name, Kind.CLEARED, "why")])
+    *_, events = judge._healthy_hours(rule, fired + HOUR)
+    assert not events[-169:].any()
+    assert events[-330:-170].all()
+
+
+def test_a_rule_of_another_quantity_learns_anew() -> None:
+    """The name has stayed, what it is about has not: what was usual of the one says nothing of the other."""
+    rule = BY_RATE["redo_rate"]
+    entries = list(run(Judge(alone(rule)), rule, always(0.12), 1.2))
+    for other in (replace(rule, of="typing_rate"), replace(rule, direction=Direction.DOWN)):
+        judge = Judge(alone(other))
+        judge.restore(entries)
+        assert judge.baselines == {}
+    judge = Judge(alone(replace(rule, limit=0.45)))
+    judge.restore(entries)
+    assert list(judge.baselines) == [rule.about.name]
 
 
 def test_the_limit_holds_before_anything_is_learnt() -> None:
@@ -235,3 +276,36 @@ def test_following_is_bounded_at_every_hour() -> None:
     assert "most of all Tuesday 06:00, by +" in words
     _, words = follow(old, learn(at_us, np.full(168, 51.0), events, (3_600,), START), 0.01)
     assert "at most" not in words
+
+
+def days(shares: np.ndarray, seed: int = 0) -> Baseline:
+    """What is learnt of days of 24 equal hours with these shares."""
+    hours = 24 * len(shares)
+    at_us = np.array([microseconds(START + hour * HOUR) for hour in range(hours)])
+    bad = np.random.default_rng(seed).binomial(500, np.repeat(shares, 24)).astype(float)
+    return learn(at_us, bad, np.full(hours, 500.0), (3_600, 86_400, 604_800), START)
+
+
+def test_a_ramp_is_no_spread() -> None:
+    """Days that get worse one after the other, from 5 % to 8.4 %, vary little about their trend."""
+    ramp = days(0.05 + 0.001 * np.arange(35))
+    sd = np.sqrt(ramp.spread[86_400] * ramp.level * (1 - ramp.level))
+    assert np.std(0.001 * np.arange(35)) == pytest.approx(0.0101, abs=1e-4)
+    assert sd < 0.003
+
+
+def test_the_band_widens_slowly_and_says_so() -> None:
+    """Days that vary wildly from one week to the next widen the band by a tenth a week, and the journal names it."""
+    source = np.random.default_rng(0)
+    calm, wild = days(np.full(35, 0.05)), days(source.uniform(0.02, 0.08, 35))
+    assert wild.spread[86_400] > 2 * calm.spread[86_400]
+    short = replace(wild, weeks=1.0, unsure=(1.0,) * 168, unsure_days=(1.0,) * 7)
+    made, words = follow(calm, short, 0.003)
+    assert made.spread[86_400] == pytest.approx(WIDENS * calm.spread[86_400])
+    assert made.weeks == pytest.approx(calm.weeks / WIDENS)
+    assert made.unsure == pytest.approx([WIDENS * share for share in calm.unsure])
+    assert made.unsure_days == pytest.approx([WIDENS * share for share in calm.unsure_days])
+    assert "times as much as they did (variance), and at most 1.1 times a week are followed" in words
+    narrowed, words = follow(wild, calm, 0.003)
+    assert narrowed.spread == calm.spread, "narrower at once"
+    assert "vary" not in words

@@ -24,6 +24,7 @@ from monitoring.alarms import rules
 from monitoring.errors import RulesError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
+from monitoring.record import Outcome, Record, Transport
 from monitoring.storage.journal import Kind
 from monitoring.store import EventStore
 from monitoring.watch import Watch
@@ -80,6 +81,40 @@ def test_the_thread_ticks_until_it_is_closed(tmp_path: Path) -> None:
         wait_for(lambda: bool(store.journal(kinds=[Kind.RULES])), "the first tick")
         running.close()
         assert not running._thread.is_alive()
+        other = store.candidate()
+        assert other.leads()
+        other.resign()
+
+
+def test_a_tick_that_hangs_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service ends without it and says what is lost; when it ends, no step follows, and another may judge."""
+    monkeypatch.setattr(watching, "STOP_S", 0.01)
+    hangs, go = threading.Event(), threading.Event()
+    with EventStore.open(f"sqlite:///{tmp_path}/events.db") as store:
+        read = store.rollups
+
+        def slow(*asked: Any) -> Any:
+            hangs.set()
+            go.wait(60)
+            return read(*asked)
+
+        monkeypatch.setattr(store, "rollups", slow)
+        watch = Watch(store, Metrics(CollectorRegistry()), rules.load(), Follower(lambda _a, _b: 1.0))
+        running = Watching(watch, every_s=0.01)
+        assert hangs.wait(60)
+        for number in range(3):
+            watch.observe(
+                Record(f"r{number}", datetime.now(UTC), Transport.SEARCH, Outcome.OK, 200, "en-small@0", 0.1)
+            )
+        running.close()
+        (line,) = [record for record in caplog.records if record.msg == "watch_stuck"]
+        assert vars(line)["count"] == 3
+        go.set()
+        running._thread.join(60)
+        assert not running._thread.is_alive()
+        assert store.journal() == []
         other = store.candidate()
         assert other.leads()
         other.resign()

@@ -8,13 +8,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import postgres_server
+import psycopg
 import pytest
+from postgres_server import Cluster
 from prometheus_client import CollectorRegistry
 
 from monitoring.alarms import rules
 from monitoring.alarms.actions import Notice
 from monitoring.alarms.rules import Rules
 from monitoring.alarms.states import Phase
+from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
 from monitoring.moments import microseconds
@@ -49,8 +53,8 @@ class Told:
 class Scene:
     """A store and watches on it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder}/events.db"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.store = EventStore.open(self.url, Limits(patience_s=0.2, pause_s=0.05, close_s=0.5))
         self.number = 0
 
@@ -76,9 +80,25 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """A fresh one."""
-    made = Scene(tmp_path)
+    made = Scene(f"sqlite:///{tmp_path}/events.db")
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Scene]:
+    """One whose database cannot be: a file is where its folder should be, until somebody unlinks ``away``."""
+    (tmp_path / "away").touch()
+    made = Scene(f"sqlite:///{tmp_path}/away/events.db")
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A running PostgreSQL."""
+    with postgres_server.running() as server:
+        yield server
 
 
 def active(registry: CollectorRegistry, alarm: str) -> float | None:
@@ -226,6 +246,180 @@ def test_a_store_that_is_away_stops_nothing_and_loses_no_count(
     counted = scene.store.rollups(NOON, now, timedelta(hours=1))
     assert sum(rollup.counts["requests"] for _, _, rollup in counted) == 180
     assert [entry.alarm for entry in scene.store.journal(kinds=[Kind.FIRED])] == ["errors-page"]
+
+
+def test_a_leader_whose_connection_broke_asks_who_leads(cluster: Cluster) -> None:
+    """PostgreSQL ends the session that holds the lock, and another takes it: one of them fires, tells, clears."""
+    scene = Scene(cluster.create("broken"))
+    told = [Told(), Told()]
+    one, _ = scene.watch(told[0])
+    other, registry = scene.watch(told[1])
+    now = NOON
+    one.tick(now)
+    other.tick(now)
+    assert (one.leads, other.leads) == (True, False)
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+        held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        connection.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM ({held}) AS holding")
+    for minute in range(60):
+        if minute < 10:
+            scene.requests(one, now, 20, failed=10)
+        now += MINUTE
+        other.tick(now)
+        one.tick(now)
+        assert (one.leads, other.leads) == (False, True)
+    one.close()
+    other.close()
+    kinds = [entry.kind for entry in scene.store.journal(alarm="errors-page")]
+    scene.store.close()
+    assert kinds == [Kind.FIRED, Kind.CLEARED]
+    assert [len(action.notices) for action in told] == [0, 2]
+    assert active(registry, "errors-page") == 0.0
+
+
+class Doubtful:
+    """A candidate that says what it is told to: None is a connection that broke."""
+
+    def __init__(self) -> None:
+        self.says: bool | None = True
+
+    def leads(self) -> bool:
+        """As it was told."""
+        if self.says is None:
+            raise StoreUnavailableError("nobody knows")
+        return self.says
+
+    def resign(self) -> None:
+        """Nothing is held."""
+
+
+def test_who_is_not_sure_to_lead_writes_no_states(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found while nobody knew who led: written if it leads again, not if another did; told once in either case."""
+    for again, kinds in ((True, [Kind.FIRED]), (False, [])):
+        told, candidate = Told(), Doubtful()
+        watch, registry = scene.watch(told)
+        monkeypatch.setattr(watch, "_candidate", candidate)
+        now = NOON if again else NOON + timedelta(days=5)
+        since = now
+        watch.tick(now)
+        candidate.says = None
+        for _ in range(8):
+            scene.requests(watch, now, 20, failed=10)
+            now += MINUTE
+            watch.tick(now)
+        assert active(registry, "errors-page") == 1.0, "it is judged nevertheless"
+        assert not watch.leads
+        assert scene.store.journal(since, kinds=[Kind.FIRED]) == []
+        candidate.says = again
+        watch.tick(now)
+        watch.close()
+        assert [entry.kind for entry in scene.store.journal(since, alarm="errors-page")] == kinds
+        assert [notice.ended for notice in told.notices] == [None], "told once"
+        scene.store.note([Entry(now, "errors-page", Kind.CLEARED, "the next case begins anew")])
+
+
+def test_another_leader_has_the_last_word(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found alone is dropped where who led in between has said something since."""
+    watch, _ = scene.watch()
+    candidate = Doubtful()
+    monkeypatch.setattr(watch, "_candidate", candidate)
+    watch.tick(NOON)
+    candidate.says = None
+    now = NOON
+    for _ in range(8):
+        scene.requests(watch, now, 20, failed=10)
+        now += MINUTE
+        watch.tick(now)
+    states = [
+        Entry(now - MINUTE, "errors-page", Kind.FIRED, "theirs"),
+        Entry(now, "errors-page", Kind.CLEARED, "theirs"),
+    ]
+    scene.store.note(states)
+    candidate.says = True
+    watch._lead(now)
+    assert not any(alarm.firing for alarm in watch._judge.alarms.values())
+    watch.close()
+    assert scene.store.journal(alarm="errors-page") == states
+
+
+def test_started_without_a_store_it_judges_what_it_sees(away: Scene, tmp_path: Path) -> None:
+    """The alarm fires, is told once, and is in the journal with its time when the store has come."""
+    told = Told()
+    watch, registry = away.watch(told)
+    now = NOON
+    for _ in range(8):
+        away.requests(watch, now, 30, failed=20)
+        now += MINUTE
+        watch.tick(now)
+    assert active(registry, "errors-page") == 1.0
+    since = next(alarm.since for alarm in watch.alarms if alarm.firing)
+    (tmp_path / "away").unlink()
+    for _ in range(60):
+        now += MINUTE
+        watch.tick(now)
+    assert watch.leads
+    watch.close()
+    states = away.store.journal(alarm="errors-page")
+    assert [entry.kind for entry in states] == [Kind.FIRED, Kind.CLEARED]
+    assert states[0].at == since
+    assert [notice.ended is not None for notice in told.notices] == [False, True]
+
+
+def test_a_silence_outlives_a_restart(scene: Scene) -> None:
+    """Fired under a silence, started again, the silence over: told then, and not before."""
+    until = NOON + 20 * MINUTE
+    scene.store.note(
+        [Entry(NOON, "errors-page", Kind.SILENCED, "we deploy", {"until_us": microseconds(until)})]
+    )
+    told, now = Told(), NOON
+    watch, _ = scene.watch(told)
+    for minute in range(30):
+        if minute == 15:
+            assert any(alarm.firing for alarm in watch.alarms)
+            watch.close()
+            watch, _ = scene.watch(told)
+        scene.requests(watch, now, 20, failed=10)
+        now += MINUTE
+        watch.tick(now)
+        assert bool(told.heard.is_set()) is False or now >= until
+    watch.close()
+    assert [notice.ended for notice in told.notices] == [None]
+
+
+def test_what_was_told_before_a_silence_is_told_to_be_over(scene: Scene) -> None:
+    """Told, then silenced, started again under the silence: it is not told anew, and its end is told."""
+    now, watch = NOON, scene.watch()[0]
+    for _ in range(10):
+        scene.requests(watch, now, 20, failed=10)
+        now += MINUTE
+        watch.tick(now)
+    until = microseconds(now + 10 * MINUTE)
+    scene.store.note([Entry(now, "errors-page", Kind.SILENCED, "we know", {"until_us": until})])
+    watch.close()
+    told = Told()
+    watch, _ = scene.watch(told)
+    for minute in range(60):
+        if minute < 15:
+            scene.requests(watch, now, 20, failed=10)
+        now += MINUTE
+        watch.tick(now)
+    watch.close()
+    assert [notice.ended is not None for notice in told.notices] == [True]
+
+
+def test_a_person_is_heard_whatever_their_clock_says(scene: Scene) -> None:
+    """Two alarms accepted from a machine that is a minute behind: both are learnt anew, each once."""
+    watch, _ = scene.watch()
+    names = [rule.about.name for rule in RULES.ratios[:2]]
+    watch.tick(NOON)
+    scene.store.note([Entry(NOON - MINUTE, names[0], Kind.ACCEPTED, "as it is")])
+    scene.store.note([Entry(NOON - 2 * MINUTE, names[1], Kind.ACCEPTED, "as it is")])
+    watch.tick(NOON + MINUTE)
+    assert watch._judge._learn_from == {names[0]: NOON - MINUTE, names[1]: NOON - 2 * MINUTE}
+    watch._judge._learn_from.clear()
+    watch.tick(NOON + 2 * MINUTE)
+    assert watch._judge._learn_from == {}, "each once"
+    watch.close()
 
 
 def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:

@@ -15,8 +15,9 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -34,13 +35,14 @@ ENDS_AFTER_S = 300.0  # ... after so long, unless told otherwise: five missed ti
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """An alarm that fires, or has cleared at ``ended``."""
+    """An alarm that fires, or has cleared at ``ended``. ``told``: when it was said that it still fires; None: once."""
 
     rule: Rule
     started: datetime
     reason: str
     numbers: Mapping[str, Any]
     ended: datetime | None = None
+    told: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -130,7 +132,7 @@ class Alertmanager:
 
 def _alert(notice: Notice) -> dict[str, Any]:
     about = notice.rule.about
-    ends = notice.ended or datetime.now(UTC) + timedelta(seconds=ENDS_AFTER_S)
+    ends = notice.ended or (notice.told or notice.started) + timedelta(seconds=ENDS_AFTER_S)
     return {
         # The labels are its identity: nothing in them may change while it fires.
         "labels": {
@@ -164,65 +166,84 @@ def _post(url: str, body: object, timeout_s: float) -> None:
         answer.read(1024)
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    notices: tuple[Notice, ...]
-    tries: int = 0
-
-
 class Delivery:
-    """One action in a thread of its own. ``put`` never waits; ``lost`` counts what was never heard."""
+    """One action in a thread of its own. ``put`` never waits; ``lost`` counts what is not known to have been heard.
+
+    Notices are told one by one, so that one that fails does not have others told twice.
+    """
 
     def __init__(self, action: Action, retries_s: Sequence[float] = RETRIES_S) -> None:
         self.action = action
         self.lost = 0
         self._retries_s = retries_s
-        self._queue: queue.Queue[_Told | None] = queue.Queue(QUEUE)
+        self._queue: queue.Queue[Notice | None] = queue.Queue(QUEUE)
+        self._lock = threading.Lock()
+        self._open = 0  # accepted, and neither heard nor lost
+        self._given_up = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"alarm-{action.name}", daemon=True)
         self._thread.start()
 
     def put(self, notices: Sequence[Notice]) -> None:
-        """Have it told soon."""
-        if not notices:
-            return
-        try:
-            self._queue.put_nowait(_Told(tuple(notices)))
-        except queue.Full:
-            self._drop(len(notices), "queue_full")
+        """Have them told soon."""
+        for notice in notices:
+            with self._lock:
+                self._open += 1
+            try:
+                self._queue.put_nowait(notice)
+            except queue.Full:
+                self._done("queue_full")
 
     def close(self, patience_s: float = TIMEOUT_S) -> None:
         """Tell what waits, each once more, for so long; then it is lost."""
         self._stopping.set()
-        try:
-            self._queue.put(None, timeout=patience_s)
-        except queue.Full:
-            self._drop(self._queue.qsize(), "stopped")
+        with suppress(
+            queue.Full
+        ):  # then it is not waiting for anything, and sees by itself that it has to stop
+            self._queue.put_nowait(None)
         self._thread.join(patience_s)
+        with self._lock:
+            left, self._open, self._given_up = self._open, 0, True
+            self.lost += left
+        if left:
+            _untold(self.action, left, "stopped")
 
     def _run(self) -> None:
-        while (told := self._queue.get()) is not None:
-            self._tell(told)
+        while not (self._given_up or (self._stopping.is_set() and self._queue.empty())):
+            if (notice := self._queue.get()) is not None:
+                self._done(self._tell(notice))
 
-    def _tell(self, told: _Told) -> None:
+    def _tell(self, notice: Notice) -> str | None:
+        """None: it was heard; else why it was not."""
         for tries, pause_s in enumerate((*self._retries_s, None)):
             try:
-                return self.action.tell(told.notices)
+                self.action.tell([notice])
             except Exception as error:  # whatever it is, the next alarm must still be told
                 refused = (
                     isinstance(error, urllib.error.HTTPError)
                     and 400 <= error.code < 500
                     and error.code != 429
                 )
-                if pause_s is None or refused or (self._stopping.is_set() and tries):
-                    return self._drop(len(told.notices), type(error).__name__)
+                if pause_s is None or refused or self._given_up or (self._stopping.is_set() and tries):
+                    return type(error).__name__
+            else:
+                return None
             self._stopping.wait(pause_s * random.uniform(0.75, 1.25))
         return None
 
-    def _drop(self, count: int, why: str) -> None:
-        self.lost += count
-        # No address: it may hold a secret.
-        LOG.error("alarm_untold", extra={"actor": self.action.name, "count": count, "error": why})
+    def _done(self, why: str | None) -> None:
+        with self._lock:
+            if self._given_up:
+                return  # counted as lost already
+            self._open -= 1
+            self.lost += why is not None
+        if why is not None:
+            _untold(self.action, 1, why)
+
+
+def _untold(action: Action, count: int, why: str) -> None:
+    # No address: it may hold a secret.
+    LOG.error("alarm_untold", extra={"actor": action.name, "count": count, "error": why})
 
 
 def parse_actions(webhook: str | None, alertmanager: str | None) -> list[Action]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,6 +36,26 @@ def silences(entries: Iterable[Entry], now: datetime) -> dict[str, Silence]:
     return {name: silence for name, silence in newest.items() if silence.at <= now < silence.until}
 
 
+def untold(entries: Iterable[Entry], alarms: Iterable[Alarm], now: datetime) -> set[str]:
+    """Names of alarms that fire, and have been under silences ever since: nobody has been told of them.
+
+    ``entries``: oldest first.
+    """
+    spoken = [Silence.of(entry) for entry in entries if entry.kind is Kind.SILENCED]
+    found = set()
+    for alarm in alarms:
+        if not alarm.firing or alarm.since is None:
+            continue
+        until = alarm.since
+        for silence in spoken:
+            # The newest decides, from when it was said; one that was said in between came too late.
+            if silence.alarm == alarm.name and (silence.at <= alarm.since or silence.at < until):
+                until = silence.until
+        if now < until:
+            found.add(alarm.name)
+    return found
+
+
 class Announcer:
     """Tells every action of what fires and what has cleared, each once, or as often as the action wants it.
 
@@ -64,7 +84,8 @@ class Announcer:
                 if name in silenced or not _due(told.get(name), delivery.action.again_s, now):
                     continue
                 assert alarm.since is not None, "what fires knows since when"
-                notice = Notice(self._rules.by_name[name], alarm.since, alarm.reason, alarm.numbers)
+                rule = self._rules.by_name[name]
+                notice = Notice(rule, alarm.since, alarm.reason, alarm.numbers, told=now)
                 told[name] = (notice, now)
                 notices.append(notice)
             for name in told.keys() - firing.keys():
@@ -72,15 +93,21 @@ class Announcer:
                 notices.append(Notice(before.rule, before.started, before.reason, before.numbers, ended=now))
             delivery.put(notices)
 
-    def assume(self, alarms: Iterable[Alarm]) -> None:
-        """These were told of before a restart: do not say it twice, but say when they clear."""
-        for told in self._told:
-            told.clear()
+    def assume(self, alarms: Iterable[Alarm], untold: Collection[str] = ()) -> None:
+        """What fires was told of by who judged before: do not say it twice, but say when it clears.
+
+        ``untold``: names of those that nobody was told of.
+        """
         for alarm in alarms:
-            if alarm.firing and alarm.since is not None:
+            if alarm.firing and alarm.since is not None and alarm.name not in untold:
                 notice = Notice(self._rules.by_name[alarm.name], alarm.since, alarm.reason, alarm.numbers)
                 for told in self._told:
-                    told[alarm.name] = (notice, alarm.since)
+                    told.setdefault(alarm.name, (notice, alarm.since))
+
+    def forget(self) -> None:
+        """Another tells from now on."""
+        for told in self._told:
+            told.clear()
 
     def close(self) -> None:
         """Finish what waits, for some seconds."""

@@ -8,8 +8,9 @@ make likely, and these towards the whole: each factor has a gamma prior of mean 
 beyond chance (``spread``, see `beta_binomial`) is estimated by moments, for each length of window of its own, since
 hours that are bad together make bad days, and is drawn towards a prior where few windows were seen.
 
-What was learnt once moves by at most a rule's ``weekly_movement`` a week: what gets worse slowly does not become
-usual. What would have moved further is said in words.
+What was learnt once moves by at most a rule's ``weekly_movement`` a week, and the band around it widens by at most
+``WIDENS``: what gets worse slowly does not become usual, nor hides in a band that has grown around it. So the spread
+is also one about a trend. What would have moved further is said in words.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from monitoring.alarms.spell import DAYS, percent, points
+from monitoring.alarms.spell import DAYS, percent, points, span
 from monitoring.moments import microseconds, moment
 
 HOURS = 168
@@ -34,6 +35,9 @@ PRIOR_SD = 0.05  # of the log-odds of a share from hour to hour, before it is kn
 PRIOR_FALLS = 1 / 6  # longer windows vary less: a day 0.6 times as much, a week 0.4 times
 PRIOR_WINDOWS = 14  # how many windows that belief weighs
 MOST_SD = 0.30  # a band for what varies more would hide everything
+WIDENS = (
+    1.1  # the most that variances of the band grow in a week: twice as wide after half a year at the earliest
+)
 ROUNDS = 8  # days and hours are fitted in turns; it converges in three or four
 
 Floats = npt.NDArray[np.float64]
@@ -109,7 +113,8 @@ def hour_of_week(at_us: Times) -> npt.NDArray[np.int64]:
 def learn(at_us: Times, bad: Floats, events: Floats, windows_s: Sequence[int], now: datetime) -> Baseline:
     """What is usual, from hours: when each began, its bad events and all its events (0: leave it out)."""
     cell = hour_of_week(at_us)
-    seen, happened = _by(cell, events, HOURS), _by(cell, bad, HOURS)
+    trend = _trend(cell, at_us, bad, events)
+    seen, happened = _by(cell, events * trend, HOURS), _by(cell, bad, HOURS)
     level = (happened.sum() + 0.5) / (seen.sum() + 1.0)
     day, hour = np.arange(HOURS) // 24, np.arange(HOURS) % 24
     of_day, of_hour = np.ones(7), np.ones(24)
@@ -123,8 +128,9 @@ def learn(at_us: Times, bad: Floats, events: Floats, windows_s: Sequence[int], n
     weeks = float(np.count_nonzero(events)) / HOURS
     unsure_days = 1 / (_by(day, happened, 7) + CV["day"] ** -2)
     unsure = 1 / (_by(hour, happened, 24)[hour] + CV["hour"] ** -2) + 1 / (happened + CV["cell"] ** -2)
+    expected = np.clip(rhythm[cell] * trend, 1e-5, 0.98)
     spread = {
-        window_s: _spread(at_us // (window_s * 1_000_000), bad, events, rhythm[cell], window_s)
+        window_s: _spread(at_us // (window_s * 1_000_000), bad, events, expected, window_s)
         for window_s in windows_s
     }
     return Baseline(
@@ -142,7 +148,7 @@ def learn(at_us: Times, bad: Floats, events: Floats, windows_s: Sequence[int], n
 def follow(
     old: Baseline, new: Baseline, most: float, shown: Callable[[float], float] = lambda share: share
 ) -> tuple[Baseline, str]:
-    """``old`` moved towards ``new`` by at most ``most`` at any hour; and what happened, in words.
+    """``old`` moved towards ``new`` by at most ``most`` at any hour, its band wider by ``WIDENS``; and that in words.
 
     ``shown``: the share of bad events as people know it.
     """
@@ -150,9 +156,19 @@ def follow(
     change = new.level - old.level
     level = old.level + float(np.clip(change, -most, most))
     moved = np.clip(wanted, held - most, held + most)
-    made = replace(new, shares=tuple(moved.tolist()), level=level)
+    spread, wider = _widened(old, new)
+    made = replace(
+        new,
+        shares=tuple(moved.tolist()),
+        level=level,
+        spread=spread,
+        unsure=tuple(np.minimum(new.unsure, WIDENS * np.asarray(old.unsure)).tolist()),
+        unsure_days=tuple(np.minimum(new.unsure_days, WIDENS * np.asarray(old.unsure_days)).tolist()),
+        weeks=max(new.weeks, old.weeks / WIDENS),  # of fewer weeks less is known
+    )
     words = (
         f"usual is now {percent(shown(level))} (it was {percent(shown(old.level))}), from {new.events} events"
+        f"{wider}"
     )
     at_most = f"at most {points(most).removeprefix('+')} a week are followed"
     if abs(change) > most:
@@ -168,6 +184,23 @@ def follow(
     return made, f"{words}; {hours} hours of the week moved by more, most of all {place}, by {by}: {at_most}"
 
 
+def _widened(old: Baseline, new: Baseline) -> tuple[dict[int, float], str]:
+    """The spread of ``new``, as far as it is followed; and in words how much further it would have gone."""
+    spread, beyond = {}, {}
+    for window_s, wanted in new.spread.items():
+        held = old.spread.get(window_s)
+        spread[window_s] = wanted if held is None else min(wanted, WIDENS * held)
+        if held and wanted > WIDENS * held:
+            beyond[window_s] = wanted / held
+    if not beyond:
+        return spread, ""
+    most = max(beyond, key=beyond.__getitem__)
+    return spread, (
+        f"; shares of {span(most)} vary by {beyond[most]:.1f} times as much as they did (variance), "
+        f"and at most {WIDENS:g} times a week are followed"
+    )
+
+
 def _by(group: npt.NDArray[np.int64], values: Floats, groups: int) -> Floats:
     return np.bincount(group, values, groups).astype(np.float64)
 
@@ -178,6 +211,23 @@ def _factor(
     """By what each group differs from what is expected: the posterior mean under a gamma prior."""
     shape = cv**-2
     return (_by(group, happened, groups) + shape) / (_by(group, expected, groups) + shape)
+
+
+def _trend(cell: npt.NDArray[np.int64], at_us: Times, bad: Floats, events: Floats) -> Floats:
+    """By what factor shares differ from the mean at each time: a line, least squares.
+
+    Only the same hour of different weeks is compared, so a rhythm is no trend; one week has none.
+    """
+    if not events.any():
+        return np.ones(len(events))
+    time = (at_us - at_us[0]) / HOUR_US
+    usual = events * (bad.sum() + 0.5) / (events.sum() + 1.0)
+    means = _by(cell, usual * time, HOURS) / np.maximum(_by(cell, usual, HOURS), 1e-12)
+    since = time - means[cell]
+    varied = float((usual * since**2).sum())
+    slope = float((bad * since).sum() - (usual * since).sum()) / varied if varied > 1e-6 else 0.0
+    line: Floats = np.maximum(1 + slope * (time - (events * time).sum() / events.sum()), 0.01)
+    return line
 
 
 def _prior(share: float, window_s: int) -> float:
@@ -198,9 +248,9 @@ def _spread(
         return _prior(0.5, window_s)
     level = float(expected.sum() / max(1.0, events.sum()))
     chance = n * p * (1 - p)
-    # The level, days, or days and hours were fitted to the same windows.
+    # The level, days, or days and hours were fitted to the same windows, and the slope of the trend.
     fitted = 1 if window_s >= 7 * 86_400 else 7 if window_s >= 86_400 else 31
-    free = max(0, len(n) - fitted)
+    free = max(0, len(n) - fitted - 1)
     found = 0.0
     if free:
         beyond = (seen - n * p) ** 2 * (len(n) / free) - chance

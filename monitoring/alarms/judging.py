@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -57,12 +58,13 @@ class Judge:
                 self.alarms[entry.alarm] = Alarm(
                     entry.alarm, Phase.FIRING, entry.at, reason=entry.reason, numbers=entry.body
                 )
-                self._began(entry.alarm, entry.at)
+                self._began(entry.alarm, entry.at, entry.body)
             elif entry.kind is Kind.CLEARED:
                 self.alarms[entry.alarm] = Alarm(entry.alarm, Phase.QUIET, entry.at, reason=entry.reason)
                 self._ended(entry.alarm, entry.at)
             elif entry.kind is Kind.BASELINE:
-                self.baselines[entry.alarm] = Baseline.from_dict(entry.body)
+                if _quantity(self.rules.by_name[entry.alarm]).items() <= entry.body.items():
+                    self.baselines[entry.alarm] = Baseline.from_dict(entry.body)
             elif entry.kind is Kind.ACCEPTED:
                 self.accept(entry.alarm, entry.at)
 
@@ -97,7 +99,7 @@ class Judge:
         before = self.alarms[name]
         after = self.alarms[name] = step(before, self._judgement(rule, drifts, now), rule.about, now)
         if after.firing and not before.firing:
-            self._began(name, now)
+            self._began(name, now, after.numbers)
             return [Entry(now, name, Kind.FIRED, after.reason, after.numbers)]
         if before.firing and not after.firing:
             self._ended(name, now)
@@ -111,16 +113,18 @@ class Judge:
             return drifts.get(rule.about.name, NOT_YET)
         return ratio.judge(rule, self.baselines.get(rule.about.name), self.minutes, self.hours, now)
 
-    def _began(self, alarm: str, at: datetime) -> None:
+    def _began(self, alarm: str, at: datetime, numbers: Mapping[str, Any]) -> None:
+        incidents = self._incidents[alarm]
+        if any(ended is None for _, ended in incidents):
+            return  # its end was never written; the end of this firing is that of both
         rule = self.rules.by_name[alarm]
-        # What made it fire happened before: the shortest window, and the time that it was pending.
-        window_s = min(rule.windows_s) if isinstance(rule, Ratio) else 0
-        self._incidents[alarm].append((at - timedelta(seconds=window_s + rule.about.pending_s), None))
+        # What made it fire happened before: in the window that fired, and in the time that it was pending.
+        shortest = min(rule.windows_s) if isinstance(rule, Ratio) else 0
+        before_s = int(numbers.get("window_s", shortest)) + rule.about.pending_s
+        incidents.append((at - timedelta(seconds=before_s), None))
 
     def _ended(self, alarm: str, at: datetime) -> None:
-        incidents = self._incidents[alarm]
-        if incidents and incidents[-1][1] is None:
-            incidents[-1] = (incidents[-1][0], at)
+        self._incidents[alarm] = [(began, ended or at) for began, ended in self._incidents[alarm]]
 
     def _learn(self, rule: Ratio, now: datetime) -> list[Entry]:
         name = rule.about.name
@@ -144,7 +148,7 @@ class Judge:
                 old, new, rule.weekly_movement, lambda share: ratio.shown(rule, share)
             )
         self.baselines[name] = new
-        return [Entry(now, name, Kind.BASELINE, words, new.as_dict())]
+        return [Entry(now, name, Kind.BASELINE, words, {**new.as_dict(), **_quantity(rule)})]
 
     def _healthy_hours(
         self, rule: Ratio, now: datetime
@@ -161,3 +165,8 @@ class Judge:
             until_us = microseconds(ended or now)
             left_out |= (at_us + baseline.HOUR_US > microseconds(began)) & (at_us < until_us)
         return at_us, np.where(left_out, 0.0, bad), np.where(left_out, 0.0, events)
+
+
+def _quantity(rule: Rule) -> dict[str, str]:
+    """What is usual of what: of the same quantity only it may be judged by it, whatever the rule is called."""
+    return {"of": rule.of, "direction": rule.direction.value} if isinstance(rule, Ratio) else {}

@@ -27,6 +27,11 @@ class Flusher:
         """The first minute that the store lacks; None: it has all."""
         return min((deltas[0][0].minute_us for _, deltas in self._waiting), default=None)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are counted, and not in the store. From any thread."""
+        return sum(rollup.counts["requests"] for _, deltas in self._waiting.copy() for _, rollup in deltas)
+
     def drain(self) -> list[Delta]:
         """What was counted since the last time; it waits to be written."""
         deltas = self._tally.drain()

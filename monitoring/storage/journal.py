@@ -37,13 +37,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line. ``reason`` is in a person's words, ``body`` the numbers behind it, for JSON."""
+    """One line. ``reason`` is in a person's words, ``body`` the numbers behind it, for JSON.
+
+    ``number``: of the journal's own, in the order of writing, whatever the clocks of the writers say; 0: not written.
+    """
 
     at: datetime
     alarm: str
     kind: Kind
     reason: str
     body: Mapping[str, Any] = field(default_factory=dict)
+    number: int = field(default=0, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -99,6 +103,6 @@ def read(
     with reading(engine) as connection:
         rows = connection.execute(asked).mappings().all()
     return [
-        Entry(moment(row["at_us"]), row["alarm"], Kind(row["kind"]), row["reason"], row["body"])
+        Entry(moment(row["at_us"]), row["alarm"], Kind(row["kind"]), row["reason"], row["body"], row["id"])
         for row in reversed(rows)
     ]

@@ -28,12 +28,13 @@ class Leader:
         self._file: int | None = None
 
     def leads(self) -> bool:
-        """Whether this process leads now; it tries to, if nobody does. Raises StoreUnavailableError."""
-        if self._engine.dialect.name == "sqlite":
-            return self._holds_file()
+        """Whether this process leads now; it tries to, if nobody does.
+
+        Raises StoreUnavailableError: it does not lead any more, and nobody knows who does. Ask again.
+        """
         try:
-            return self._holds_lock()
-        except SQLAlchemyError as error:
+            return self._holds_file() if self._engine.dialect.name == "sqlite" else self._holds_lock()
+        except (SQLAlchemyError, OSError) as error:  # OSError: a folder that is gone, or may not be written
             self.resign()
             raise unavailable(error) from error
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -50,7 +49,7 @@ class Follower:
         self._open: dict[str, tuple[Record, Sitting]] = {}
         self._events: dict[str, dict[str, Event]] = {}
         self._due: list[tuple[datetime, str]] = []
-        self._late = self._unfollowed = 0
+        self._late = self._unfollowed = self._uncompared = 0
 
     def __len__(self) -> int:
         """Queries that have not settled."""
@@ -66,6 +65,11 @@ class Follower:
         """Queries that had to make room before they had settled. They are in the store: `resume` finds them."""
         return self._unfollowed
 
+    @property
+    def uncompared(self) -> int:
+        """Queries whose comparison with the next one raised: they are settled by all but their texts."""
+        return self._uncompared
+
     def observe(self, item: Record | Event) -> None:
         """Take note: an `Observer`."""
         with self._lock:
@@ -79,12 +83,14 @@ class Follower:
 
         The records are slim: no text, no clip, and the first result alone.
         """
-        with self._lock:
-            ready = list(self._take(now))
-        return [
-            (replace(first, text=""), follow_one(first, second, events, self._distance))
-            for first, second, events in ready
-        ]
+        found = []
+        while (due := self._due_by(now)) is not None:
+            first, second, events = due
+            followed = self._compare(first, second, events)
+            with self._lock:  # only now: a comparison that is broken off leaves the query where it was
+                if self._close(followed.query_id):  # else it was forgotten meanwhile
+                    found.append((replace(first, text=""), followed))
+        return found
 
     def resume(self, store: Store, now: datetime) -> None:
         """Follow what is in the store and was not followed to its end: after a restart, before the first `settled`.
@@ -124,17 +130,29 @@ class Follower:
             known[event.event_id] = event
         return True
 
-    def _take(self, now: datetime) -> Iterator[tuple[Record, Record | None, list[Event]]]:
-        while self._due and self._due[0][0] <= now:
-            _, query_id = heappop(self._due)
-            if query_id not in self._open:
-                continue  # forgotten
-            first, sitting = self._open[query_id]
-            asked = self._sittings[sitting]
-            after = _place(first, asked) + 1
-            events = sorted(self._events.get(query_id, {}).values(), key=lambda event: event.at)
-            yield first, asked[after] if after < len(asked) else None, events
-            self._close(query_id)
+    def _due_by(self, now: datetime) -> tuple[Record, Record | None, list[Event]] | None:
+        """The query that is to settle next, the one after it in its sitting, and its events; None: it is too soon."""
+        with self._lock:
+            while self._due and self._due[0][0] <= now:
+                query_id = self._due[0][1]
+                if query_id not in self._open:
+                    heappop(self._due)  # settled, or forgotten
+                    continue
+                first, sitting = self._open[query_id]
+                asked = self._sittings[sitting]
+                after = _place(first, asked) + 1
+                events = sorted(self._events.get(query_id, {}).values(), key=lambda event: event.at)
+                return first, asked[after] if after < len(asked) else None, events
+        return None
+
+    def _compare(self, first: Record, second: Record | None, events: list[Event]) -> Followed:
+        try:
+            return follow_one(first, second, events, self._distance)
+        except (
+            Exception
+        ):  # whatever a text provokes: it must not cost the query, nor all that settle after it
+            self._uncompared += 1
+            return follow_one(first, second, events, None)
 
     def _close(self, query_id: str) -> bool:
         """Let go of a query, if it is still here."""

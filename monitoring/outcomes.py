@@ -125,8 +125,13 @@ def shown_at(record: Record) -> datetime:
     return record.at + timedelta(seconds=record.duration_s)
 
 
-def follow_one(first: Record, second: Record | None, events: Sequence[Event], distance: Distance) -> Followed:
-    """What became of one query: ``second`` is the next of its session, if there is one; events in order of time."""
+def follow_one(
+    first: Record, second: Record | None, events: Sequence[Event], distance: Distance | None
+) -> Followed:
+    """What became of one query: ``second`` is the next of its session, if there is one; events in order of time.
+
+    Without a ``distance`` texts are not compared: what they alone would tell is not found.
+    """
     assert first.query_id is not None, "only answered queries are followed"
     mine = [event for event in events if event.query_id == first.query_id]
     clicks = _clicks(mine, None if second is None else second.at)
@@ -165,7 +170,7 @@ def _gap_s(first: Record, second: Record) -> float:
     return max(0.0, (second.at - shown_at(first)).total_seconds())
 
 
-def _inferred(first: Record, second: Record, followed: Followed, distance: Distance) -> Again | None:
+def _inferred(first: Record, second: Record, followed: Followed, distance: Distance | None) -> Again | None:
     if _gap_s(first, second) > GAP_S or followed.satisfied:
         return None
     hasty = _gap_s(first, second) <= HASTY_S
@@ -194,11 +199,14 @@ def _sounds_like(record: Record, bound: float) -> bool:
 
 
 class _Texts:
-    """How the texts of two queries compare; ``far`` is None where one of them has none."""
+    """How the texts of two queries compare; ``far`` is None where they were not compared."""
 
-    def __init__(self, first: Record, second: Record, distance: Distance) -> None:
-        self.far = distance(first.text, second.text) if first.text and second.text else None
-        other_words = self.far is not None and _other_words(first.text, second.text, distance)
+    def __init__(self, first: Record, second: Record, distance: Distance | None) -> None:
+        self.far: float | None = None
+        other_words = False
+        if distance is not None and first.text and second.text:
+            self.far = distance(first.text, second.text)
+            other_words = _other_words(first.text, second.text, distance)
         self.alike = self.far is not None and self.far <= DISTANCE and not other_words
         self.surely_other = other_words and min(first.confidence or 0.0, second.confidence or 0.0) > UNSURE
 

@@ -114,6 +114,37 @@ def test_what_was_not_answered_or_seen_is_not_followed(follower: Follower) -> No
     assert len(follower) == 0
 
 
+def test_a_comparison_that_raises_costs_no_query() -> None:
+    """One pair of texts that cannot be compared: it is settled by the rest of what is known, counted, and no other is
+    lost; one that is broken off leaves the query where it was."""
+
+    def fragile(a: str, b: str) -> float:
+        if "x" in a:
+            raise ValueError("no phones")
+        if "stop" in a:
+            raise KeyboardInterrupt
+        return same_or_not(a, b)
+
+    follower = Follower(fragile, WATERMARK)
+    for number, said in enumerate(("tea", "tea", "x", "x", "jam", "jam"), 1):
+        follower.observe(query(number, float(number), text=said))
+    follower.observe(event(EventType.REDO, 4.5, query_id="q4"))
+    assert outcomes(follower.settled(SETTLES + timedelta(minutes=1))) == [
+        ("q1", Again.REPEAT),
+        ("q2", None),
+        ("q3", None),
+        ("q4", Again.EXPLICIT),
+        ("q5", Again.REPEAT),
+        ("q6", None),
+    ]
+    assert (follower.uncompared, len(follower)) == (1, 0)
+    for number, said in ((7, "stop"), (8, "tea")):
+        follower.observe(query(number, float(number), text=said))
+    with pytest.raises(KeyboardInterrupt):
+        follower.settled(SETTLES + timedelta(minutes=1))
+    assert len(follower) == 2
+
+
 def test_an_endless_session_takes_no_more_memory_than_its_last_minutes(follower: Follower) -> None:
     """A query a second for an hour: three minutes of them are kept."""
     kept = 0

@@ -101,10 +101,6 @@ class Metrics:
         else:
             self._redo(followed.again, self._labels(record))
 
-    def redo(self, kind: str, query_id: str) -> None:
-        """A query was asked again: ``repeat`` or ``rephrase``, as inferred over its session."""
-        self._redo(kind, self._served_by(query_id))
-
     def set_inflight(self, requests: int) -> None:
         """How many requests are being answered."""
         self._gauges["inflight"].set(requests)

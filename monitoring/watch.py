@@ -30,7 +30,7 @@ from monitoring.counts.tally import Tally
 from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
-from monitoring.outcomes import Again, Followed
+from monitoring.outcomes import Followed
 from monitoring.record import Event, Record
 from monitoring.storage.journal import WATCH, Entry, Kind
 from monitoring.store import EventStore
@@ -39,6 +39,9 @@ LOG = logging.getLogger(__name__)
 
 LATE = timedelta(minutes=30)  # what is read anew at each tick: counts of what people did come late
 KEEP_ENTRIES, KEEP_SETTLED = 1_000, 50_000  # that wait for the store
+# A counter of Prometheus says when something was counted, not when it was: what is older, after a stop or an outage,
+# goes into the rollups alone, where it has its minute.
+FRESH = timedelta(minutes=15)
 HELD = timedelta(days=31)  # how far back a silence may have begun
 TIDY = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)  # the clocks of processes differ
@@ -145,8 +148,8 @@ class Watch:
         for (record, followed), is_new in zip(some, new, strict=True):
             if is_new:  # or another process, or this one before it was started again, has counted it
                 self._tally.followed(record, followed)
-                if followed.again in (Again.REPEAT, Again.REPHRASE):
-                    self._metrics.redo(followed.again.value, followed.query_id)
+                if now - record.at <= FRESH:
+                    self._metrics.followed(record, followed)
 
     def _flush(self, _now: datetime) -> None:
         self._fresh += self._flusher.drain()

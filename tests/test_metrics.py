@@ -160,7 +160,8 @@ def test_what_people_do_is_charged_to_what_served_them(metrics: Metrics, registr
         metrics.observe(replace(EVENT, type=kind))
     metrics.observe(replace(EVENT, query_id="query-2"))
     metrics.observe(replace(EVENT, query_id="never heard of"))
-    metrics.redo("rephrase", "query-2")
+    again = Followed("query-2", "en-big@ffff", "canary", null=False, again=Again.REPHRASE)
+    metrics.followed(replace(RECORD, query_id="query-2", model="en-big@ffff", arm="canary"), again)
     big = BY | {"model": "en-big", "version": "ffff", "arm": "canary"}
     assert value(registry, "clicks_total", **BY) == 2
     assert value(registry, "typing_switch_total", **BY) == 1
@@ -258,7 +259,9 @@ def test_nobody_can_multiply_series(metrics: Metrics, registry: CollectorRegistr
         metrics.overloaded(f"{name}-load")
         metrics.drift(name, 1.0, 1.0)
         metrics.alarm(name, active=True)
-        metrics.redo(name, name)
+        metrics.followed(
+            replace(RECORD, model=name, arm=name), Followed(name, name, name, null=False, again=Again.REPEAT)
+        )
     values: dict[str, set[str]] = {}
     for family in registry.collect():
         for sample in family.samples:

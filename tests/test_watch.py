@@ -15,6 +15,7 @@ from monitoring.alarms import rules
 from monitoring.alarms.actions import Notice
 from monitoring.alarms.rules import Rules
 from monitoring.alarms.states import Phase
+from monitoring.counts.rollup import total
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
 from monitoring.moments import microseconds
@@ -228,6 +229,36 @@ def test_a_store_that_is_away_stops_nothing_and_loses_no_count(
     assert [entry.alarm for entry in scene.store.journal(kinds=[Kind.FIRED])] == ["errors-page"]
 
 
+def test_what_people_did_is_charged_to_what_served_them_after_a_restart_too(scene: Scene) -> None:
+    """Said again and switches to typing, with the labels of the query; what is long past is in the rollups alone."""
+    served = {"model": "en-small", "version": "0", "arm": "stable", "transport": "search"}
+    for hour, number in ((0, 0), (9, 3)):
+        said = _said(f"q{number}", NOON + timedelta(hours=hour), "jam")
+        again = replace(
+            said, request_id=f"q{number + 1}", query_id=f"q{number + 1}", at=said.at + timedelta(seconds=5)
+        )
+        typed = replace(
+            again,
+            request_id=f"q{number + 2}",
+            query_id=f"q{number + 2}",
+            at=again.at + timedelta(seconds=5),
+            transport=Transport.TEXT,
+        )
+        for record in (said, again, typed):
+            scene.store.observe(record)
+    scene.store.keep([])  # behind what was observed: it is there now
+    watch, registry = scene.watch()  # started after all of it was said
+    now = NOON + timedelta(hours=9, minutes=6)
+    watch.tick(now)
+    assert watch.failures == {}
+    value = registry.get_sample_value
+    assert value("voicesearch_redo_total", {**served, "kind": "repeat"}) == 1
+    assert value("voicesearch_typing_switch_total", served) == 1
+    watch.close()
+    counts = total(rollup for _, _, rollup in scene.store.rollups(NOON, now, MINUTE)).counts
+    assert (counts["redo"], counts["typed"]) == (2, 2)
+
+
 def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:
     """Nobody changes a threshold without a line in the journal."""
     watch, _ = scene.watch()
@@ -242,6 +273,12 @@ def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:
     again.close()
     reasons = [entry.reason for entry in scene.store.journal(kinds=[Kind.RULES])]
     assert reasons == ["the first rules", "null-rate-high.limit: 0.3 -> 0.25"]
+
+
+def _said(name: str, at: datetime, text: str) -> Record:
+    return Record(
+        name, at, Transport.SEARCH, Outcome.OK, 200, "en-small@0", 0.1, query_id=name, session="s", text=text
+    )
 
 
 def _request(name: str, at: datetime, *, failed: bool) -> Record:

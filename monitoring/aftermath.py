@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitoring.outcomes import Again, Followed
-from monitoring.record import Record, Transport
+from monitoring.record import Event, Record, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Queries that somebody should have followed, and nobody did, with all that is needed to do it now.
+
+    ``asked``: slim records of these queries, and of the other answered ones of their sittings since; by time.
+    """
+
+    query_ids: frozenset[str] = frozenset()
+    asked: tuple[Record, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring.aftermath import Aftermath
+from monitoring.aftermath import Aftermath, Leftover
 from monitoring.counts.rollup import Rollup, RollupKey
 from monitoring.drift.profile import Profile
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
@@ -211,14 +211,12 @@ class EventStore:
         """
         return self._on_writer(partial(self._keep, rows))
 
-    def unfollowed(self, since: datetime, limit: int) -> tuple[list[Record], list[Event]]:
-        """Answered queries of which nobody has said what became of them, and the events on them.
+    def unfollowed(self, since: datetime, until: datetime, limit: int) -> Leftover:
+        """Answered queries of ``[since, until)`` of which nobody has said what became of them; the newest ``limit``.
 
-        The newest ``limit``, oldest first. Raises ``StoreUnavailableError``.
+        Raises ``StoreUnavailableError``.
         """
-        records = followed.unfollowed(self._engine, since, limit)
-        on = [record.query_id for record in records if record.query_id is not None]
-        return records, list(followed.events_on(self._engine, on))
+        return followed.unfollowed(self._engine, since, until, limit)
 
     def on_erasure(self, forget: Callable[..., object]) -> None:
         """Have others forget, too: ``forget(*sessions)`` is called by each ``erase``, before anything is deleted."""

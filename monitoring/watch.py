@@ -70,7 +70,7 @@ class Watch:
         self._announcer = Announcer(rules, actions)
         self._judge = Judge(rules)
         self._drift = DriftWatch(rules, store)
-        self._leads = self._resumed = False
+        self._leads = False
         self._settled: deque[tuple[Record, Followed]] = deque(maxlen=KEEP_SETTLED)
         self._entries: deque[Entry] = deque(maxlen=KEEP_ENTRIES)
         self._fresh: list[Delta] = []  # counted, and not in any series yet
@@ -134,9 +134,9 @@ class Watch:
         self._candidate.resign()
 
     def _resume(self, now: datetime) -> None:
-        if not self._resumed:
-            self._follower.resume(self._store, now)
-            self._resumed = True
+        """What others, or this process before it was started again, have left."""
+        if not self._settled:  # else the store does not know of the last ones yet
+            self._settled.extend(self._follower.leftover(self._store, now))
 
     def _settle(self, now: datetime) -> None:
         self._settled.extend(self._follower.settled(now))

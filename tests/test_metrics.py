@@ -260,7 +260,8 @@ def test_nobody_can_multiply_series(metrics: Metrics, registry: CollectorRegistr
         metrics.drift(name, 1.0, 1.0)
         metrics.alarm(name, active=True)
         metrics.followed(
-            replace(RECORD, model=name, arm=name), Followed(name, name, name, null=False, again=Again.REPEAT)
+            replace(RECORD, model=f"{name}@{number}", arm=name),
+            Followed(name, name, name, null=False, again=Again.REPEAT),
         )
     values: dict[str, set[str]] = {}
     for family in registry.collect():

@@ -19,6 +19,7 @@ from monitoring.counts.rollup import total
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
 from monitoring.moments import microseconds
+from monitoring.outcomes import Again
 from monitoring.record import Outcome, Record, Transport
 from monitoring.storage.journal import Entry, Kind
 from monitoring.storage.writer import Limits
@@ -257,6 +258,31 @@ def test_what_people_did_is_charged_to_what_served_them_after_a_restart_too(scen
     watch.close()
     counts = total(rollup for _, _, rollup in scene.store.rollups(NOON, now, MINUTE)).counts
     assert (counts["redo"], counts["typed"]) == (2, 2)
+
+
+def test_a_process_that_starts_takes_no_query_from_one_that_follows_it(scene: Scene) -> None:
+    """It starts two seconds after a query, of which the other hears a repeat: that counts, whoever settles first."""
+    first, _ = scene.watch()
+    said = _said("q1", NOON, "jam")
+    again = replace(said, request_id="q2", query_id="q2", at=NOON + timedelta(seconds=5))
+    for record in (said, again):
+        first.observe(record)
+    scene.store.observe(said)
+    scene.store.keep([])
+    second, _ = scene.watch()
+    second.tick(NOON + timedelta(seconds=2))
+    scene.store.observe(again)
+    for second_of in range(10, 500, 30):
+        second.tick(NOON + timedelta(seconds=second_of))
+        first.tick(NOON + timedelta(seconds=second_of + 5))
+    assert [(row.query_id, row.again) for row in scene.store.followed()] == [
+        ("q1", Again.REPEAT),
+        ("q2", None),
+    ]
+    first.close()
+    second.close()
+    counts = total(rollup for _, _, rollup in scene.store.rollups(NOON, NOON + 9 * MINUTE, MINUTE)).counts
+    assert (counts["followed"], counts["redo"]) == (2, 1)
 
 
 def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:

@@ -21,8 +21,7 @@ from heapq import heappop, heappush
 from itertools import zip_longest
 from typing import Protocol
 
-from monitoring.aftermath import Leftover
-from monitoring.outcomes import TOLD_S, Distance, Followed, follow_one, shown_at, was_answered
+from monitoring.outcomes import TOLD_S, Distance, Followed, Leftover, follow_one, shown_at, was_answered
 from monitoring.record import Event, Record
 
 WATERMARK = timedelta(minutes=1)

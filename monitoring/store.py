@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from monitoring.aftermath import Aftermath, Leftover
+from monitoring.aftermath import Aftermath
 from monitoring.counts.rollup import Rollup, RollupKey
 from monitoring.drift.profile import Profile
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
+from monitoring.outcomes import Leftover
 from monitoring.record import Event, Record
 from monitoring.storage import database, followed, journal, profiles, queries, retention
 from monitoring.storage import rollups as rollup_store

@@ -193,6 +193,22 @@ def test_what_was_inferred_is_counted_and_what_was_told_is_not_counted_twice(
     assert value(registry, "typing_switch_total", **BY) == 2
 
 
+def test_who_typed_or_was_silent_did_not_ask_again(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """Said by a client or inferred: redo and switches are those of spoken queries, clicks anybody's."""
+    typed = replace(RECORD, query_id="typed", transport=Transport.TEXT)
+    silent = replace(RECORD, query_id="silent", outcome=Outcome.NO_SPEECH)
+    for record in (typed, silent):
+        metrics.observe(record)
+        for kind in (EventType.REDO, EventType.TYPED, EventType.CLICK):
+            metrics.observe(replace(EVENT, query_id=record.query_id or "", type=kind))
+    inferred = Followed("silent", silent.model, silent.arm, null=True, again=Again.REPHRASE, spoken=False)
+    metrics.followed(silent, inferred)
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    happened = [sample.name for sample in samples if sample.name.endswith("_total") and sample.value]
+    assert "voicesearch_clicks_total" in happened
+    assert not {"voicesearch_redo_total", "voicesearch_typing_switch_total"} & set(happened)
+
+
 def test_queries_are_forgotten_in_order(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: an event on a query of long ago is counted for nobody."""
     monkeypatch.setattr(metrics_module, "QUERIES_REMEMBERED", 2)

@@ -20,9 +20,9 @@ import pytest
 from postgres_server import Cluster
 
 from asr.transcript import ClipStats, NullReason
-from monitoring.aftermath import Aftermath, Leftover
+from monitoring.aftermath import Aftermath
 from monitoring.errors import StoreUnavailableError, StoreUrlError, UnstorableError
-from monitoring.outcomes import Again
+from monitoring.outcomes import Again, Leftover
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.storage.backlog import Owner
 from monitoring.storage.retention import Deleted

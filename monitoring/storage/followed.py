@@ -10,9 +10,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, and_, select
 
-from monitoring.aftermath import Aftermath, Leftover
+from monitoring.aftermath import Aftermath
 from monitoring.moments import microseconds, moment
-from monitoring.outcomes import SHADOW, Again
+from monitoring.outcomes import SHADOW, Again, Leftover
 from monitoring.record import Event, Outcome, Record, Transport
 from monitoring.storage.database import reading
 from monitoring.storage.insert import insert_new
@@ -127,6 +127,7 @@ def _row(row: Aftermath) -> Row:
         "clicks": row.clicks,
         "dwell_s": finite(row.dwell_s),
         "satisfied": row.satisfied,
+        "spoken": row.spoken,
     }
 
 
@@ -144,4 +145,5 @@ def _aftermath(row: Row) -> Aftermath:
         clicks=row["clicks"],
         dwell_s=row["dwell_s"],
         satisfied=row["satisfied"],
+        spoken=row["spoken"],
     )

@@ -80,7 +80,8 @@ MIGRATIONS = (
             """CREATE TABLE followed (
                 query_id TEXT PRIMARY KEY NOT NULL, at_us BIGINT NOT NULL, model TEXT NOT NULL, arm TEXT NOT NULL,
                 transport TEXT NOT NULL, session TEXT, again TEXT, again_as TEXT, told BOOLEAN NOT NULL,
-                clicks INTEGER NOT NULL, dwell_s DOUBLE PRECISION, satisfied BOOLEAN NOT NULL)""",
+                clicks INTEGER NOT NULL, dwell_s DOUBLE PRECISION, satisfied BOOLEAN NOT NULL,
+                spoken BOOLEAN NOT NULL)""",
             "CREATE INDEX followed_at_us ON followed (at_us)",
             "CREATE INDEX followed_session ON followed (session)",
             """CREATE TABLE rollups (

@@ -92,6 +92,7 @@ FOLLOWED = Table(
     Column("clicks", Integer, nullable=False),
     Column("dwell_s", Double),  # of the longest click that ended
     Column("satisfied", Boolean, nullable=False),
+    Column("spoken", Boolean, nullable=False),  # else it was typed, or nothing was said
 )
 
 # Counts of a minute, as one process saw them (`rollup`). Nobody's in particular: they outlive records.

@@ -175,6 +175,7 @@ class EventStore:
     def tidy_rollups(self, now: datetime, before: datetime | None = None) -> None:
         """Merge rollups that are old enough, and delete those from before a time. Raises ``StoreUnavailableError``."""
         self._on_writer(partial(rollup_store.compact, self._engine, now))
+        self._on_writer(partial(rollup_store.forget_flushes, self._engine, now))
         if before is not None:
             self._on_writer(partial(rollup_store.purge, self._engine, before))
 

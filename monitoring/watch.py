@@ -30,15 +30,15 @@ from monitoring.counts.tally import Tally
 from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
-from monitoring.outcomes import Followed
 from monitoring.record import Event, Record
+from monitoring.settled import Settled
 from monitoring.storage.journal import WATCH, Entry, Kind
 from monitoring.store import EventStore
 
 LOG = logging.getLogger(__name__)
 
 LATE = timedelta(minutes=30)  # what is read anew at each tick: counts of what people did come late
-KEEP_ENTRIES, KEEP_SETTLED = 1_000, 50_000  # that wait for the store
+KEEP_ENTRIES = 1_000  # that wait for the store
 # A counter of Prometheus says when something was counted, not when it was: what is older, after a stop or an outage,
 # goes into the rollups alone, where it has its minute.
 FRESH = timedelta(minutes=15)
@@ -71,7 +71,7 @@ class Watch:
         self._judge = Judge(rules)
         self._drift = DriftWatch(rules, store)
         self._leads = False
-        self._settled: deque[tuple[Record, Followed]] = deque(maxlen=KEEP_SETTLED)
+        self._settled = Settled()
         self._entries: deque[Entry] = deque(maxlen=KEEP_ENTRIES)
         self._fresh: list[Delta] = []  # counted, and not in any series yet
         self._apart: datetime | None = None  # since when the series has not been read from the store
@@ -80,6 +80,7 @@ class Watch:
         self._tidied: datetime | None = None
         self._alarms = tuple(self._judge.alarms.values())
         store.on_erasure(follower.forget)
+        store.on_erasure(self._settled.forget)
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
@@ -136,15 +137,15 @@ class Watch:
     def _resume(self, now: datetime) -> None:
         """What others, or this process before it was started again, have left."""
         if not self._settled:  # else the store does not know of the last ones yet
-            self._settled.extend(self._follower.leftover(self._store, now))
+            self._settled.add(self._follower.leftover(self._store, now))
 
     def _settle(self, now: datetime) -> None:
-        self._settled.extend(self._follower.settled(now))
-        if not self._settled:
+        self._settled.add(self._follower.settled(now))
+        some = self._settled.waiting()
+        if not some:
             return
-        some = list(self._settled)
         new = self._store.keep([Aftermath.of(record, followed) for record, followed in some])
-        self._settled.clear()
+        self._settled.done(some)
         for (record, followed), is_new in zip(some, new, strict=True):
             if is_new:  # or another process, or this one before it was started again, has counted it
                 self._tally.followed(record, followed)

@@ -45,6 +45,12 @@ class Queries:
                 self._queries.popitem(last=False)
         return query
 
+    def forget(self, *sessions: str) -> None:
+        """Keep no query of these sessions: with the next event, their names would be stored anew."""
+        with self._lock:
+            for query_id in [at for at, query in self._queries.items() if query.session in sessions]:
+                del self._queries[query_id]
+
     def find(self, query_id: str, key_id: str | None) -> Query | None:
         """The query of that id, if it is this key's and not forgotten. Another's looks like one that never was."""
         with self._lock:

@@ -55,12 +55,14 @@ async def start(
     stack.push_async_callback(streams.close, 0.0)  # under `serving.listening` all have finished by now
     sandbox = Sandbox()
     stack.push_async_callback(asyncio.to_thread, sandbox.close)
+    queries = Queries()
+    store.on_erasure(queries.forget)
     watched_by = await asyncio.to_thread(_watching, settings, store, metrics, pronounce, stack)
     watch = None if watched_by is None else watched_by.watch
     return Services(
         settings,
         engine,
-        Queries(),
+        queries,
         _rates(settings),
         decoding.decoders(settings.workers, sandbox),
         Turns(settings.workers, WAITING_SEARCHES, "queries wait to be searched for"),

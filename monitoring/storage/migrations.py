@@ -88,6 +88,8 @@ MIGRATIONS = (
                 minute_us BIGINT NOT NULL, writer TEXT NOT NULL, model TEXT NOT NULL, arm TEXT NOT NULL,
                 transport TEXT NOT NULL, body {json} NOT NULL,
                 PRIMARY KEY (minute_us, writer, model, arm, transport))""",
+            "CREATE TABLE flushes (writer TEXT PRIMARY KEY NOT NULL, at_us BIGINT NOT NULL)",
+            "CREATE INDEX flushes_at_us ON flushes (at_us)",
             """CREATE TABLE journal (
                 id {id}, at_us BIGINT NOT NULL, alarm TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
                 body {json} NOT NULL)""",

@@ -107,6 +107,15 @@ ROLLUPS = Table(
     Column("body", _JSON, nullable=False),
 )
 
+# Which flushes of counts are in the table above, under which names: one that is tried again adds nothing, whether its
+# rows have been merged since or not.
+FLUSHES = Table(
+    "flushes",
+    METADATA,
+    Column("writer", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),  # the newest minute of its counts
+)
+
 # What alarms did, and every change of a threshold with its reason (`journal`). Only ever added to.
 JOURNAL = Table(
     "journal",

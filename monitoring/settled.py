@@ -1,4 +1,4 @@
-"""What became of queries, while it waits for the store: bounded, each query once, and gone when somebody asks for it."""
+"""What became of queries, while it waits for the store: bounded, each query once, gone when somebody wants it gone."""
 
 from __future__ import annotations
 

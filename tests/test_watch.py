@@ -16,6 +16,7 @@ from monitoring.alarms.actions import Notice
 from monitoring.alarms.rules import Rules
 from monitoring.alarms.states import Phase
 from monitoring.counts.rollup import total
+from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
 from monitoring.moments import microseconds
@@ -283,6 +284,22 @@ def test_a_process_that_starts_takes_no_query_from_one_that_follows_it(scene: Sc
     second.close()
     counts = total(rollup for _, _, rollup in scene.store.rollups(NOON, NOON + 9 * MINUTE, MINUTE)).counts
     assert (counts["followed"], counts["redo"]) == (2, 1)
+
+
+def test_an_erasure_reaches_what_waits_for_the_store(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store takes nothing, what became of a session's queries is forgotten with the session."""
+    watch, _ = scene.watch()
+
+    def away(_rows: object) -> list[bool]:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(scene.store, "keep", away)
+    watch.observe(_said("q1", NOON, "jam"))
+    watch.tick(NOON + 5 * MINUTE)
+    assert len(watch._settled) == 1
+    scene.store.erase("s")
+    assert len(watch._settled) == 0
+    watch.close()
 
 
 def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:

@@ -11,9 +11,11 @@ An event that is sent twice would count twice: hand over only those that ``Event
 
 from __future__ import annotations
 
+import collections
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -68,11 +70,14 @@ class Metrics:
             "field": LabelValues(NAMES),
             "feature": LabelValues(NAMES),
             "alarm": LabelValues(NAMES),
+            "step": LabelValues(NAMES),
+            "what": LabelValues(NAMES),
             "stage": LabelValues(len(STAGES), STAGES),
             "arm": LabelValues(len(ARMS), ARMS),
             "kind": LabelValues(len(REDO_KINDS), REDO_KINDS),
         }
         self._served: OrderedDict[str, tuple[Served, bool]] = OrderedDict()
+        self._lost: collections.Counter[str] = collections.Counter()  # as the watch last said
         self._lock = threading.Lock()
         registry.register(_Lost(spool))
         if spool is not None:
@@ -131,6 +136,18 @@ class Metrics:
     def alarm(self, alarm: str, *, active: bool) -> None:
         """An alarm fires, or does not."""
         self._gauges["alarm_active"].labels(self._names["alarm"].seen(alarm)).set(active)
+
+    def watched(self, at: datetime, lost: Mapping[str, int]) -> None:
+        """The watch has looked. ``lost``: by what, how much so far."""
+        self._gauges["watch_last_tick_timestamp_seconds"].set(at.timestamp())
+        for what, so_far in lost.items():
+            label = self._names["what"].seen(what)
+            self._counters["watch_lost_total"].labels(label).inc(so_far - self._lost[what])
+            self._lost[what] = so_far
+
+    def watch_failed(self, step: str) -> None:
+        """A step of the watch raised."""
+        self._counters["watch_failures_total"].labels(self._names["step"].seen(step)).inc()
 
     def _record(self, record: Record) -> None:
         served = self._labels(record)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from monitoring.aftermath import Aftermath
@@ -49,6 +49,22 @@ SHADOW = "shadow"
 STATES = (Kind.FIRED, Kind.CLEARED)
 
 
+class _Entries(deque[Entry]):
+    """Those that wait for the store; the oldest make room, and are counted."""
+
+    lost = 0
+
+    def append(self, entry: Entry) -> None:
+        """One more."""
+        self.lost += len(self) == self.maxlen
+        super().append(entry)
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Some more."""
+        for entry in entries:
+            self.append(entry)
+
+
 class Watch:
     """Made once a process; ``close`` it. ``alarms`` may be asked from any thread, the rest from the one that ticks."""
 
@@ -63,6 +79,7 @@ class Watch:
         self.rules = rules
         self.failures: Counter[str] = Counter()  # steps of ticks, and rules, that raised
         self.ticks = 0
+        self.looked: datetime | None = None  # the time of the last tick
         self._store, self._metrics, self._follower = store, metrics, follower
         self._tally = Tally()
         self._flusher = Flusher(self._tally, store.add_rollups)
@@ -72,7 +89,7 @@ class Watch:
         self._drift = DriftWatch(rules, store)
         self._leads = False
         self._settled = Settled()
-        self._entries: deque[Entry] = deque(maxlen=KEEP_ENTRIES)
+        self._entries = _Entries(maxlen=KEEP_ENTRIES)
         self._fresh: list[Delta] = []  # counted, and not in any series yet
         self._apart: datetime | None = None  # since when the series has not been read from the store
         self._silences: dict[str, Silence] = {}
@@ -123,6 +140,8 @@ class Watch:
             except Exception as error:  # whatever it is: the service goes on, and so does the watch
                 self._failed(step.__name__.strip("_"), error)
         self.ticks += 1
+        self.looked = now
+        self._metrics.watched(now, self._lost())
 
     def close(self) -> None:
         """Write what waits, if the store takes it; let another judge."""
@@ -272,8 +291,21 @@ class Watch:
             self._tidied = now
             self._store.tidy_rollups(now)
 
+    def _lost(self) -> dict[str, int]:
+        return {
+            "requests uncounted": self._tally.lost + self._flusher.lost,
+            "outcomes": self._settled.lost,
+            "queries unfollowed": self._follower.unfollowed,
+            "queries uncompared": self._follower.uncompared,
+            "late events": self._follower.late,
+            "journal entries": self._entries.lost,
+            "notices": self._announcer.lost,
+        }
+
     def _failed(self, what: str, error: Exception) -> None:
         self.failures[what] += 1
         # A store that is away is nothing new every half minute; its own trouble is shown elsewhere.
         level = logging.WARNING if isinstance(error, StoreUnavailableError) else logging.ERROR
-        LOG.log(level, "watch_failed", exc_info=error)
+        step, _, rule = what.partition(" ")
+        self._metrics.watch_failed(step)
+        LOG.log(level, "watch_failed", exc_info=error, extra={"step": step, "alarm": rule or None})

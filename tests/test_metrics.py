@@ -40,6 +40,7 @@ CONVENTIONS = """
     final_after_speech_seconds first_partial_seconds real_time_factor
     inflight queue_items queue_wait_seconds batch_audio_seconds overload_rejected_total
     drift_score drift_threshold alarm_active events_lost_total spool_lag_seconds
+    watch_last_tick_timestamp_seconds watch_failures_total watch_lost_total
 """
 NOBODY = dict.fromkeys(SERVED, "other")
 
@@ -230,6 +231,8 @@ def test_the_server_sets_its_own(metrics: Metrics, registry: CollectorRegistry) 
     metrics.overloaded("queue_full")
     metrics.drift("clip_level_dbfs", 0.3, 0.2)
     metrics.alarm("latency", active=True)
+    metrics.watched(AT, {"notices": 1})
+    metrics.watch_failed("flush")
     assert (
         value(registry, "http_server_request_duration_seconds_sum", route="/v1/models/{id}", status="200")
         == 0.25
@@ -260,6 +263,18 @@ def test_the_store_is_asked_when_the_metrics_are(registry: CollectorRegistry) ->
     assert value(registry, "events_lost_total") == 0
     spool.lost, spool.lag_s = 7, 1.5
     assert (value(registry, "events_lost_total"), value(registry, "spool_lag_seconds")) == (7, 1.5)
+
+
+def test_the_watch_says_when_it_looked_and_what_it_lost(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    """It tells sums, which a counter takes as what came since; a step that fails is counted by its name."""
+    for lost in (2, 2, 5):
+        metrics.watched(AT, {"notices": lost})
+    metrics.watch_failed("flush")
+    assert value(registry, "watch_last_tick_timestamp_seconds") == AT.timestamp()
+    assert value(registry, "watch_lost_total", what="notices") == 5
+    assert value(registry, "watch_failures_total", step="flush") == 1
 
 
 def test_nobody_can_multiply_series(metrics: Metrics, registry: CollectorRegistry) -> None:
@@ -325,6 +340,8 @@ def everything(registry: CollectorRegistry) -> str:
     metrics.overloaded("queue_full")
     metrics.drift("clip_level_dbfs", 0.3, 0.2)
     metrics.alarm("latency", active=True)
+    metrics.watched(AT, {"notices": 1})
+    metrics.watch_failed("flush")
     return generate_latest(registry).decode()
 
 

@@ -25,7 +25,7 @@ from monitoring.record import Outcome, Record, Transport
 from monitoring.storage.journal import Entry, Kind
 from monitoring.storage.writer import Limits
 from monitoring.store import EventStore
-from monitoring.watch import Watch
+from monitoring.watch import Watch, _Entries
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -300,6 +300,35 @@ def test_an_erasure_reaches_what_waits_for_the_store(scene: Scene, monkeypatch: 
     scene.store.erase("s")
     assert len(watch._settled) == 0
     watch.close()
+
+
+def test_the_watch_tells_that_it_looks_and_where_it_fails(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The time of its last tick, and each step that raised: in the metrics, and in the log by its name."""
+    watch, registry = scene.watch()
+
+    def away(_rows: object) -> list[bool]:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(scene.store, "keep", away)
+    watch.observe(_said("q1", NOON, "jam"))
+    watch.tick(NOON + 5 * MINUTE)
+    value = registry.get_sample_value
+    at = (NOON + 5 * MINUTE).timestamp()
+    assert value("voicesearch_watch_last_tick_timestamp_seconds") == at
+    assert value("voicesearch_watch_failures_total", {"step": "settle"}) == 1
+    assert [record.__dict__["step"] for record in caplog.records] == ["settle"]
+    assert watch.looked == NOON + 5 * MINUTE
+    watch.close()
+
+
+def test_entries_that_find_no_room_are_counted() -> None:
+    """The newest are kept."""
+    entries = _Entries(maxlen=2)
+    entries.extend(Entry(NOON, name, Kind.FIRED, "") for name in "abc")
+    entries.append(Entry(NOON, "d", Kind.FIRED, ""))
+    assert ([entry.alarm for entry in entries], entries.lost) == (["c", "d"], 2)
 
 
 def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:

@@ -24,12 +24,13 @@ from monitoring.alarms.judging import HOURS, MINUTES, Judge
 from monitoring.alarms.rule_changes import as_dict, differences
 from monitoring.alarms.rules import Rules
 from monitoring.alarms.states import Alarm
-from monitoring.counts.flushing import Delta, Flusher
-from monitoring.counts.rollup import Rollup
+from monitoring.counts.flushing import Flusher
+from monitoring.counts.rollup import Delta, Rollup
 from monitoring.counts.tally import Tally
 from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
+from monitoring.outcomes import SHADOW
 from monitoring.record import Event, Record
 from monitoring.settled import Settled
 from monitoring.storage.journal import WATCH, Entry, Kind
@@ -45,7 +46,6 @@ FRESH = timedelta(minutes=15)
 HELD = timedelta(days=31)  # how far back a silence may have begun
 TIDY = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)  # the clocks of processes differ
-SHADOW = "shadow"
 STATES = (Kind.FIRED, Kind.CLEARED)
 
 

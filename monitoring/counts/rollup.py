@@ -154,6 +154,9 @@ class Rollup:
         self.bins.setdefault(name, [0] * (len(edges) + 1))[bisect_right(edges, value)] += 1
 
 
+Delta = tuple[RollupKey, Rollup]  # counts that are to be added
+
+
 def total(rollups: Iterable[Rollup]) -> Rollup:
     """All of them together."""
     made = Rollup()

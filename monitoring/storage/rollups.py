@@ -14,12 +14,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, and_, delete, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
-from monitoring.counts.rollup import Rollup, RollupKey
+from monitoring.counts.rollup import Delta, Rollup, RollupKey
 from monitoring.counts.tiers import TIERS
 from monitoring.moments import microseconds, moment
 from monitoring.storage.database import reading, writing
-from monitoring.storage.insert import insert_new
 from monitoring.storage.schema import FLUSHES, ROLLUPS
 
 # How far back a row may still come that has to be merged: outcomes of leftovers come a week late (`follower`). What is
@@ -28,7 +28,6 @@ MERGED = timedelta(days=9)
 TRIED_AGAIN = timedelta(days=10)  # a flush waits some hours in a process; but its counts may be a week old
 CHUNK = 60  # stretches merged in a transaction, so that others get their turn
 
-Delta = tuple[RollupKey, Rollup]
 _KEY = (ROLLUPS.c.minute_us, ROLLUPS.c.model, ROLLUPS.c.arm, ROLLUPS.c.transport)
 
 
@@ -37,8 +36,10 @@ def write(engine: Engine, deltas: Sequence[Delta], writer: str) -> None:
     rows = _rows(deltas, writer)
     if rows:
         flush = {"writer": writer, "at_us": max(key.minute_us for key, _ in deltas)}
+        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+        new = dialect.insert(FLUSHES).on_conflict_do_nothing().returning(FLUSHES.c.writer)
         with writing(engine) as connection:  # its name and its rows together, or neither
-            if insert_new(connection, FLUSHES, "writer", [flush]):
+            if connection.scalars(new, flush).first() is not None:
                 connection.execute(ROLLUPS.insert(), rows)
 
 

@@ -12,7 +12,7 @@ from monitoring.record import Record, Transport
 @dataclass(frozen=True, slots=True)
 class Aftermath:
     """One row. ``at``, ``model``, ``arm``, ``transport`` and ``session`` are those of the query itself, not of what
-    followed. ``dwell_s`` is of the longest click that ended; None: there was none."""
+    followed. ``dwell_s`` is of the longest click that ended; None: there was none. ``spoken`` as `Followed` has it."""
 
     query_id: str
     at: datetime
@@ -26,6 +26,7 @@ class Aftermath:
     clicks: int
     dwell_s: float | None
     satisfied: bool
+    spoken: bool = True
 
     @classmethod
     def of(cls, record: Record, followed: Followed) -> Aftermath:
@@ -43,4 +44,5 @@ class Aftermath:
             len(followed.clicks),
             max((click.dwell_s for click in followed.clicks if click.dwell_s is not None), default=None),
             followed.satisfied,
+            followed.spoken,
         )

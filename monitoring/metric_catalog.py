@@ -128,4 +128,17 @@ CATALOG = (
         "Records and events that the event store lost; above 0 pages someone.",
     ),
     Metric("spool_lag_seconds", Kind.GAUGE, "How long the oldest record has waited for the event store."),
+    Metric("watch_last_tick_timestamp_seconds", Kind.GAUGE, "When the watch last looked; 0: it never did."),
+    Metric(
+        "watch_failures_total",
+        Kind.COUNTER,
+        "Steps of the watch that raised, and rules it could not judge.",
+        ("step",),
+    ),
+    Metric(
+        "watch_lost_total",
+        Kind.COUNTER,
+        "What the watch had no room for, or came too late for it.",
+        ("what",),
+    ),
 )

@@ -1,18 +1,21 @@
 """Records and events to Prometheus metrics, in a registry that the caller owns. No text ever gets here.
 
 ``observe`` counts what one record or event says by itself. What people did next is charged to what served the query
-they did it with. Told directly: clicks, typed queries, and a redo by the client's own word (``kind="explicit"``).
-What a client did not say is inferred over a session (`outcomes`), minutes later, and handed to ``followed``, which
-counts what nobody told: without it the kinds ``repeat`` and ``rephrase`` stay at zero. A ``dismiss`` has no metric.
+they did it with; that they asked again or typed, only where that query was spoken (`outcomes.was_spoken`). Told
+directly: clicks, typed queries, and a redo by the client's own word (``kind="explicit"``). What a client did not say is
+inferred over a session (`outcomes`), minutes later, and handed to ``followed``, which counts what nobody told: without
+it the kinds ``repeat`` and ``rephrase`` stay at zero. A ``dismiss`` has no metric.
 
 An event that is sent twice would count twice: hand over only those that ``EventStore.submit`` calls new.
 """
 
 from __future__ import annotations
 
+import collections
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -22,7 +25,7 @@ from prometheus_client.metrics_core import Metric as Family
 from asr.transcript import ClipStats
 from monitoring.label_values import OTHER, LabelValues
 from monitoring.metric_catalog import CATALOG, PREFIX, Kind, Metric
-from monitoring.outcomes import Again, Followed
+from monitoring.outcomes import Again, Followed, was_spoken
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 
 QUERIES_REMEMBERED = 65_536  # for events to come: 5 minutes of 200 queries a second, about 10 MB
@@ -67,11 +70,14 @@ class Metrics:
             "field": LabelValues(NAMES),
             "feature": LabelValues(NAMES),
             "alarm": LabelValues(NAMES),
+            "step": LabelValues(NAMES),
+            "what": LabelValues(NAMES),
             "stage": LabelValues(len(STAGES), STAGES),
             "arm": LabelValues(len(ARMS), ARMS),
             "kind": LabelValues(len(REDO_KINDS), REDO_KINDS),
         }
-        self._served: OrderedDict[str, Served] = OrderedDict()
+        self._served: OrderedDict[str, tuple[Served, bool]] = OrderedDict()
+        self._lost: collections.Counter[str] = collections.Counter()  # as the watch last said
         self._lock = threading.Lock()
         registry.register(_Lost(spool))
         if spool is not None:
@@ -94,16 +100,12 @@ class Metrics:
 
     def followed(self, record: Record, followed: Followed) -> None:
         """A query has settled. What its client told was counted when it came, and is not counted twice."""
-        if followed.again is None or followed.told:
+        if followed.again is None or followed.told or not followed.spoken:
             return
         if followed.again is Again.TYPED:
             self._count("typing_switch_total", self._labels(record))
         else:
             self._redo(followed.again, self._labels(record))
-
-    def redo(self, kind: str, query_id: str) -> None:
-        """A query was asked again: ``repeat`` or ``rephrase``, as inferred over its session."""
-        self._redo(kind, self._served_by(query_id))
 
     def set_inflight(self, requests: int) -> None:
         """How many requests are being answered."""
@@ -135,11 +137,23 @@ class Metrics:
         """An alarm fires, or does not."""
         self._gauges["alarm_active"].labels(self._names["alarm"].seen(alarm)).set(active)
 
+    def watched(self, at: datetime, lost: Mapping[str, int]) -> None:
+        """The watch has looked. ``lost``: by what, how much so far."""
+        self._gauges["watch_last_tick_timestamp_seconds"].set(at.timestamp())
+        for what, so_far in lost.items():
+            label = self._names["what"].seen(what)
+            self._counters["watch_lost_total"].labels(label).inc(so_far - self._lost[what])
+            self._lost[what] = so_far
+
+    def watch_failed(self, step: str) -> None:
+        """A step of the watch raised."""
+        self._counters["watch_failures_total"].labels(self._names["step"].seen(step)).inc()
+
     def _record(self, record: Record) -> None:
         served = self._labels(record)
         if record.query_id is not None:
             with self._lock:
-                self._served[record.query_id] = served
+                self._served[record.query_id] = served, was_spoken(record)
                 if len(self._served) > QUERIES_REMEMBERED:
                     self._served.popitem(last=False)
         for field in record.fields_missing:
@@ -183,12 +197,14 @@ class Metrics:
             self._measure("real_time_factor", served, worked_s / clip.duration_s)
 
     def _event(self, event: Event) -> None:
-        if event.type is EventType.REDO:
-            self._redo(Again.EXPLICIT, self._served_by(event.query_id))
-        elif event.type is EventType.CLICK:
-            self._count("clicks_total", self._served_by(event.query_id))
-        elif event.type is EventType.TYPED:
-            self._count("typing_switch_total", self._served_by(event.query_id))
+        with self._lock:
+            served, spoken = self._served.get(event.query_id, (UNKNOWN, True))
+        if event.type is EventType.CLICK:
+            self._count("clicks_total", served)
+        elif event.type is EventType.REDO and spoken:
+            self._redo(Again.EXPLICIT, served)
+        elif event.type is EventType.TYPED and spoken:
+            self._count("typing_switch_total", served)
 
     def _labels(self, record: Record) -> Served:
         # Only what was served makes a model known: a request may name any model, and then fails.
@@ -197,10 +213,6 @@ class Metrics:
         name, _, version = known.partition("@")
         arm = self._names["arm"].known(record.arm)
         return name or OTHER, version or OTHER, arm, record.transport.value
-
-    def _served_by(self, query_id: str) -> Served:
-        with self._lock:
-            return self._served.get(query_id, UNKNOWN)
 
     def _redo(self, kind: str, served: Served) -> None:
         self._count("redo_total", served, self._names["kind"].known(kind))

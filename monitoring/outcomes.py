@@ -18,8 +18,12 @@ A query may be *asked again* by the next one where that begins within `GAP_S` of
 Where the next query is typed there is no sound: then haste counts after a click, too, after a query that was itself
 said again, and after a little more confidence (`UNSURE_BEFORE_TYPING`): who is understood seldom takes to the keyboard.
 
-A typed second query is a *switch*, and what was typed a weak label for the first clip. A client's own word ("redo",
+A typed second query is a *switch*, and what was typed a weak label for the first clip: whoever wants it reads it where
+it was typed, in the record of ``Followed.again_as`` or the event; it is not kept here. A client's own word ("redo",
 "typed") within `TOLD_S` needs no inference.
+
+The *rates* of asking again and of switching are of spoken queries (`was_spoken`) that have settled, in rollups, alarms,
+reports, changes and Prometheus alike.
 
 Sources: Levitan & Elson (ACL 2014), Jiang et al. (SIGIR 2013), Shokouhi et al. (SIGIR 2014: switches to text are
 mostly caused by recognition errors), Hassan et al. (2013: similarity of texts alone over-fires), Kim et al. (WSDM 2014:
@@ -30,7 +34,7 @@ wishes of `scripts/check_outcomes`, which measures on the other half, and says h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -76,9 +80,9 @@ class Click:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What became of one answered query. ``again_as`` is the query that repeats it; ``typed`` a weak label.
+    """What became of one answered query. ``again_as`` is the query that repeats it.
 
-    ``told``: that it was asked again is the client's own word; else it is inferred.
+    ``told``: that it was asked again is the client's own word; else it is inferred. ``spoken``: see `was_spoken`.
     """
 
     query_id: str
@@ -89,12 +93,24 @@ class Followed:
     again: Again | None = None
     again_as: str | None = None
     told: bool = False
-    typed: str = field(default="", repr=False)
+    spoken: bool = True
 
     @property
     def satisfied(self) -> bool:
         """A click that dwelt, or after which nothing more was asked."""
         return any(click.dwell_s is None or click.dwell_s >= DWELL_S for click in self.clicks)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Queries that somebody should have followed, and nobody did, with all that is needed to do it now.
+
+    ``asked``: slim records of these queries, and of the other answered ones of their sittings since; by time.
+    """
+
+    query_ids: frozenset[str] = frozenset()
+    asked: tuple[Record, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 def follow(records: Sequence[Record], events: Sequence[Event], distance: Distance) -> tuple[Followed, ...]:
@@ -115,6 +131,11 @@ def was_answered(record: Record) -> bool:
     return record.outcome is not Outcome.ERROR and record.query_id is not None and record.arm != SHADOW
 
 
+def was_spoken(record: Record) -> bool:
+    """Whether somebody said something, if nothing was understood: who typed, or was silent, cannot be misheard."""
+    return record.transport is not Transport.TEXT and record.outcome in (Outcome.OK, Outcome.NULL)
+
+
 def was_searched(record: Record) -> bool:
     """Whether somebody looked for items: only then does it mean something that none was found."""
     return record.transport in (Transport.SEARCH, Transport.TEXT) or "search" in record.stages_s
@@ -125,24 +146,27 @@ def shown_at(record: Record) -> datetime:
     return record.at + timedelta(seconds=record.duration_s)
 
 
-def follow_one(first: Record, second: Record | None, events: Sequence[Event], distance: Distance) -> Followed:
-    """What became of one query: ``second`` is the next of its session, if there is one; events in order of time."""
+def follow_one(
+    first: Record, second: Record | None, events: Sequence[Event], distance: Distance | None
+) -> Followed:
+    """What became of one query: ``second`` is the next of its session, if there is one; events in order of time.
+
+    Without a ``distance`` texts are not compared: what they alone would tell is not found.
+    """
     assert first.query_id is not None, "only answered queries are followed"
     mine = [event for event in events if event.query_id == first.query_id]
     clicks = _clicks(mine, None if second is None else second.at)
-    followed = Followed(first.query_id, first.model, first.arm, first.null_reason is not None, clicks)
+    null = first.null_reason is not None
+    followed = Followed(first.query_id, first.model, first.arm, null, clicks, spoken=was_spoken(first))
     if first.transport is Transport.TEXT:
         return followed  # nobody was misheard
     told = _told(first, mine)
     again = told or (None if second is None else _inferred(first, second, followed, distance))
     if again is None:
         return followed
-    typed = next((event.text for event in mine if event.type is EventType.TYPED), "")
     by = second if second is not None and _gap_s(first, second) <= TOLD_S else None
-    if again is Again.TYPED and not typed and by is not None and by.transport is Transport.TEXT:
-        typed = by.text
     as_what = None if by is None else by.query_id
-    return replace(followed, again=again, again_as=as_what, told=told is not None, typed=typed)
+    return replace(followed, again=again, again_as=as_what, told=told is not None)
 
 
 def _clicks(events: Sequence[Event], next_query: datetime | None) -> tuple[Click, ...]:
@@ -165,7 +189,7 @@ def _gap_s(first: Record, second: Record) -> float:
     return max(0.0, (second.at - shown_at(first)).total_seconds())
 
 
-def _inferred(first: Record, second: Record, followed: Followed, distance: Distance) -> Again | None:
+def _inferred(first: Record, second: Record, followed: Followed, distance: Distance | None) -> Again | None:
     if _gap_s(first, second) > GAP_S or followed.satisfied:
         return None
     hasty = _gap_s(first, second) <= HASTY_S
@@ -194,11 +218,14 @@ def _sounds_like(record: Record, bound: float) -> bool:
 
 
 class _Texts:
-    """How the texts of two queries compare; ``far`` is None where one of them has none."""
+    """How the texts of two queries compare; ``far`` is None where they were not compared."""
 
-    def __init__(self, first: Record, second: Record, distance: Distance) -> None:
-        self.far = distance(first.text, second.text) if first.text and second.text else None
-        other_words = self.far is not None and _other_words(first.text, second.text, distance)
+    def __init__(self, first: Record, second: Record, distance: Distance | None) -> None:
+        self.far: float | None = None
+        other_words = False
+        if distance is not None and first.text and second.text:
+            self.far = distance(first.text, second.text)
+            other_words = _other_words(first.text, second.text, distance)
         self.alike = self.far is not None and self.far <= DISTANCE and not other_words
         self.surely_other = other_words and min(first.confidence or 0.0, second.confidence or 0.0) > UNSURE
 

@@ -21,6 +21,7 @@ from monitoring.aftermath import Aftermath
 from monitoring.counts.rollup import Rollup, RollupKey
 from monitoring.drift.profile import Profile
 from monitoring.errors import SchemaVersionError, StoreUnavailableError
+from monitoring.outcomes import Leftover
 from monitoring.record import Event, Record
 from monitoring.storage import database, followed, journal, profiles, queries, retention
 from monitoring.storage import rollups as rollup_store
@@ -175,6 +176,7 @@ class EventStore:
     def tidy_rollups(self, now: datetime, before: datetime | None = None) -> int:
         """Merge rollups that are old enough; delete those from before a time: how many. Raises as ``note``."""
         self._on_writer(partial(rollup_store.compact, self._engine, now))
+        self._on_writer(partial(rollup_store.forget_flushes, self._engine, now))
         return 0 if before is None else self._on_writer(partial(rollup_store.purge, self._engine, before))
 
     def note(self, entries: Sequence[Entry]) -> None:
@@ -211,14 +213,12 @@ class EventStore:
         """
         return self._on_writer(partial(self._keep, rows))
 
-    def unfollowed(self, since: datetime, limit: int) -> tuple[list[Record], list[Event]]:
-        """Answered queries of which nobody has said what became of them, and the events on them.
+    def unfollowed(self, since: datetime, until: datetime, limit: int) -> Leftover:
+        """Answered queries of ``[since, until)`` of which nobody has said what became of them; the newest ``limit``.
 
-        The newest ``limit``, oldest first. Raises ``StoreUnavailableError``.
+        Raises ``StoreUnavailableError``.
         """
-        records = followed.unfollowed(self._engine, since, limit)
-        on = [record.query_id for record in records if record.query_id is not None]
-        return records, list(followed.events_on(self._engine, on))
+        return followed.unfollowed(self._engine, since, until, limit)
 
     def on_erasure(self, forget: Callable[..., object]) -> None:
         """Have others forget, too: ``erase`` calls ``forget(*sessions, key_id=...)`` before it deletes anything."""

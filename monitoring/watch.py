@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from monitoring.aftermath import Aftermath
@@ -27,26 +27,45 @@ from monitoring.alarms.judging import HOURS, MINUTES, Judge
 from monitoring.alarms.rule_changes import as_dict, differences
 from monitoring.alarms.rules import Rules
 from monitoring.alarms.states import Alarm
-from monitoring.counts.flushing import Delta, Flusher
-from monitoring.counts.rollup import Rollup
+from monitoring.counts.flushing import Flusher
+from monitoring.counts.rollup import Delta, Rollup
 from monitoring.counts.tally import Tally
 from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.keeping import FOR_EVER, Keeping, Tidier
 from monitoring.metrics import Metrics
-from monitoring.outcomes import Again, Followed
+from monitoring.outcomes import SHADOW
 from monitoring.record import Event, Record
+from monitoring.settled import Settled
 from monitoring.storage.journal import WATCH, Entry, Kind
 from monitoring.store import EventStore
 
 LOG = logging.getLogger(__name__)
 
 LATE = timedelta(minutes=30)  # what is read anew at each tick: counts of what people did come late
-KEEP_ENTRIES, KEEP_SETTLED = 1_000, 50_000  # that wait for the store
+KEEP_ENTRIES = 1_000  # that wait for the store
+# A counter of Prometheus says when something was counted, not when it was: what is older, after a stop or an outage,
+# goes into the rollups alone, where it has its minute.
+FRESH = timedelta(minutes=15)
 HELD = timedelta(days=31)  # how far back a silence may have begun
 AHEAD = timedelta(minutes=5)  # the clocks of processes differ
-SHADOW = "shadow"
 STATES = (Kind.FIRED, Kind.CLEARED)
+
+
+class _Entries(deque[Entry]):
+    """Those that wait for the store; the oldest make room, and are counted."""
+
+    lost = 0
+
+    def append(self, entry: Entry) -> None:
+        """One more."""
+        self.lost += len(self) == self.maxlen
+        super().append(entry)
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Some more."""
+        for entry in entries:
+            self.append(entry)
 
 
 class Watch:
@@ -64,6 +83,7 @@ class Watch:
         self.rules = rules
         self.failures: Counter[str] = Counter()  # steps of ticks, and rules, that raised
         self.ticks = 0
+        self.looked: datetime | None = None  # the time of the last tick
         self._store, self._metrics, self._follower = store, metrics, follower
         self._tally = Tally()
         self._flusher = Flusher(self._tally, store.add_rollups)
@@ -71,10 +91,10 @@ class Watch:
         self._announcer = Announcer(rules, actions)
         self._judge = Judge(rules)
         self._drift = DriftWatch(rules, store)
-        self._leads = self._alone = self._resumed = False  # alone: nobody knows who leads
-        self._settled: deque[tuple[Record, Followed]] = deque(maxlen=KEEP_SETTLED)
-        self._entries: deque[Entry] = deque(maxlen=KEEP_ENTRIES)
-        self._unsure: deque[Entry] = deque(maxlen=KEEP_ENTRIES)  # states that were found alone
+        self._leads = self._alone = False  # alone: nobody knows who leads
+        self._settled = Settled()
+        self._entries = _Entries(maxlen=KEEP_ENTRIES)
+        self._unsure = _Entries(maxlen=KEEP_ENTRIES)  # states that were found alone
         self._fresh: list[Delta] = []  # counted, and not in any series yet
         self._apart: datetime | None = None  # since when the series has not been read from the store
         self._silences: dict[str, Silence] = {}
@@ -84,6 +104,7 @@ class Watch:
         self._stopping = threading.Event()
         self._abandoned = False
         store.on_erasure(follower.forget)
+        store.on_erasure(self._settled.forget)
 
     @property
     def alarms(self) -> tuple[Alarm, ...]:
@@ -128,6 +149,8 @@ class Watch:
             if self._stopping.is_set():
                 break
         self.ticks += 1
+        self.looked = now
+        self._metrics.watched(now, self._lost())
 
     def stop(self) -> None:
         """Let the tick that runs end with its step, so that ``close`` may come soon. From any thread."""
@@ -152,22 +175,22 @@ class Watch:
         self._announcer.close()
 
     def _resume(self, now: datetime) -> None:
-        if not self._resumed:
-            self._follower.resume(self._store, now)
-            self._resumed = True
+        """What others, or this process before it was started again, have left."""
+        if not self._settled:  # else the store does not know of the last ones yet
+            self._settled.add(self._follower.leftover(self._store, now))
 
     def _settle(self, now: datetime) -> None:
-        self._settled.extend(self._follower.settled(now))
-        if not self._settled:
+        self._settled.add(self._follower.settled(now))
+        some = self._settled.waiting()
+        if not some:
             return
-        some = list(self._settled)
         new = self._store.keep([Aftermath.of(record, followed) for record, followed in some])
-        self._settled.clear()
+        self._settled.done(some)
         for (record, followed), is_new in zip(some, new, strict=True):
             if is_new:  # or another process, or this one before it was started again, has counted it
                 self._tally.followed(record, followed)
-                if followed.again in (Again.REPEAT, Again.REPHRASE):
-                    self._metrics.redo(followed.again.value, followed.query_id)
+                if now - record.at <= FRESH:
+                    self._metrics.followed(record, followed)
 
     def _flush(self, _now: datetime) -> None:
         self._fresh += self._flusher.drain()
@@ -350,8 +373,21 @@ class Watch:
         if self._leads:
             self._tidier.tidy(now)
 
+    def _lost(self) -> dict[str, int]:
+        return {
+            "requests uncounted": self._tally.lost + self._flusher.lost,
+            "outcomes": self._settled.lost,
+            "queries unfollowed": self._follower.unfollowed,
+            "queries uncompared": self._follower.uncompared,
+            "late events": self._follower.late,
+            "journal entries": self._entries.lost,
+            "notices": self._announcer.lost,
+        }
+
     def _failed(self, what: str, error: Exception) -> None:
         self.failures[what] += 1
         # A store that is away is nothing new every half minute; its own trouble is shown elsewhere.
         level = logging.WARNING if isinstance(error, StoreUnavailableError) else logging.ERROR
-        LOG.log(level, "watch_failed", exc_info=error)
+        step, _, rule = what.partition(" ")
+        self._metrics.watch_failed(step)
+        LOG.log(level, "watch_failed", exc_info=error, extra={"step": step, "alarm": rule or None})

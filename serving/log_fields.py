@@ -59,7 +59,7 @@ def _each(allowed: Callable[[object], bool]) -> Callable[[object], bool]:
 
 TOKENS = (
     "timestamp", "logger", "request_id", "query_id", "key_id", "model", "version", "error", "alarm", "worker", "host",
-    "actor",
+    "actor", "step",
 )  # fmt: skip
 NUMBERS = (
     "status", "duration_ms", "queue_ms", "bytes", "audio_s", "confidence", "n_words", "n_results", "port", "workers",

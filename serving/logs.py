@@ -25,7 +25,9 @@ from serving.log_fields import EVENTS, OTHER, AllowList, place
 Format: TypeAlias = Literal["json", "console", "auto"]
 
 FRAMES = 30  # the innermost ones of a long traceback
-EXTRA = frozenset({"alarm", "severity", "phase", "actor", "count", "error"})  # fields of `monitoring`'s lines
+EXTRA = frozenset(
+    {"alarm", "severity", "phase", "actor", "count", "error", "step"}
+)  # fields of `monitoring`'s lines
 LEVELS = ((50, "critical"), (40, "error"), (30, "warning"), (20, "info"), (0, "debug"))
 
 

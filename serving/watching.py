@@ -60,7 +60,8 @@ class Watching:
 def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pronounce | None) -> Watching:
     """Watch with these settings. ``pronounce``: of the model, where somebody has loaded it already.
 
-    Raises RulesError and ActionError, which only a person can mend.
+    Raises RulesError, ActionError and, where a model has no pronunciations, BundleError: only a person can mend
+    them.
     """
     watch = Watch(
         store,
@@ -76,15 +77,15 @@ def start(settings: Settings, store: EventStore, metrics: Metrics, pronounce: Pr
 def distance_of(model: str, pronounce: Pronounce | None = None) -> Distance:
     """How unlike two texts sound, spoken or typed: what people type has capitals, digits and punctuation.
 
-    What is not loaded yet is loaded when it is first asked, in the watch's thread.
+    Without ``pronounce`` the pronunciations are read now, while a person sees what is missing: BundleError.
     """
+    if pronounce is None:
+        # Models of others bring no pronunciations.
+        folder = bundle.find(bundle.DEFAULT_MODEL if onnx_asr_files.is_named(model) else model)
+        pronounce = pronouncer(folder, bundle.read(folder))
+    known = pronounce
 
     def distance(a: str, b: str) -> float:
-        nonlocal pronounce
-        if pronounce is None:
-            # Models of others bring no pronunciations.
-            folder = bundle.find(bundle.DEFAULT_MODEL if onnx_asr_files.is_named(model) else model)
-            pronounce = pronouncer(folder, bundle.read(folder))
-        return phonetic_distance(normalise(a), normalise(b), pronounce)
+        return phonetic_distance(normalise(a), normalise(b), known)
 
     return distance

@@ -96,7 +96,7 @@ def test_what_people_do() -> None:
     for number in range(3_000):
         one = replace(record(number), query_id=str(number), transport=Transport.TEXT)
         again = Again.REPEAT if number > 1_500 else None
-        row = Aftermath.of(one, Followed(str(number), "a", "stable", null=False, again=again))
+        row = Aftermath.of(one, Followed(str(number), "a", "stable", null=False, again=again, spoken=False))
         of_typed.update(change.stream for change in typing.followed(row))
     assert of_typed == set()
 

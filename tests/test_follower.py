@@ -13,7 +13,7 @@ import pytest
 
 from asr.transcript import ClipStats
 from monitoring.aftermath import Aftermath
-from monitoring.follower import MOST_EVENTS, Follower
+from monitoring.follower import GRACE, LOOK, MOST_EVENTS, Follower
 from monitoring.outcomes import TOLD_S, Again, Click, Followed, follow
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.store import EventStore
@@ -112,6 +112,37 @@ def test_what_was_not_answered_or_seen_is_not_followed(follower: Follower) -> No
     follower.observe(query(3, 0.0, query_id=None))
     follower.observe(query(4, 0.0, arm="shadow"))
     assert len(follower) == 0
+
+
+def test_a_comparison_that_raises_costs_no_query() -> None:
+    """One pair of texts that cannot be compared: it is settled by the rest of what is known, counted, and no other is
+    lost; one that is broken off leaves the query where it was."""
+
+    def fragile(a: str, b: str) -> float:
+        if "x" in a:
+            raise ValueError("no phones")
+        if "stop" in a:
+            raise KeyboardInterrupt
+        return same_or_not(a, b)
+
+    follower = Follower(fragile, WATERMARK)
+    for number, said in enumerate(("tea", "tea", "x", "x", "jam", "jam"), 1):
+        follower.observe(query(number, float(number), text=said))
+    follower.observe(event(EventType.REDO, 4.5, query_id="q4"))
+    assert outcomes(follower.settled(SETTLES + timedelta(minutes=1))) == [
+        ("q1", Again.REPEAT),
+        ("q2", None),
+        ("q3", None),
+        ("q4", Again.EXPLICIT),
+        ("q5", Again.REPEAT),
+        ("q6", None),
+    ]
+    assert (follower.uncompared, len(follower)) == (1, 0)
+    for number, said in ((7, "stop"), (8, "tea")):
+        follower.observe(query(number, float(number), text=said))
+    with pytest.raises(KeyboardInterrupt):
+        follower.settled(SETTLES + timedelta(minutes=1))
+    assert len(follower) == 2
 
 
 def test_an_endless_session_takes_no_more_memory_than_its_last_minutes(follower: Follower) -> None:
@@ -238,16 +269,49 @@ def test_a_restart_loses_no_query(tmp_path: Path) -> None:
         settled = before.settled(SETTLES)
         assert store.keep([Aftermath.of(*pair) for pair in settled]) == [True]
         after = Follower(same_or_not, WATERMARK)
-        after.observe(query(3, 200.0))  # it is there already: once is enough
-        after.resume(store, SETTLES + timedelta(hours=1))
-        again = after.settled(SETTLES + timedelta(hours=1))
+        later = SETTLES + timedelta(hours=1)
+        again = after.leftover(store, later)
         assert outcomes(again) == [("q2", None), ("q3", None)]
         assert again[1][1].clicks == (Click("item", None),)
+        assert again[0][0].text == ""
         assert store.keep([Aftermath.of(*pair) for pair in again]) == [True, True]
         assert [(row.query_id, row.again, row.clicks) for row in store.followed()] == [
             ("q1", Again.REPEAT, 0),
             ("q2", None, 0),
             ("q3", None, 1),
         ]
-        after.resume(store, SETTLES + timedelta(hours=1))
-        assert len(after) == 0
+        assert after.leftover(store, later + LOOK) == []
+
+
+def test_what_is_left_over_is_what_nobody_follows_any_more(tmp_path: Path) -> None:
+    """Not what is so young that another process still does, nor what this one does itself; and asked again is found
+    whoever has followed the second query. Looked for again after a while, back to the last look and a little more."""
+    with EventStore.open(f"sqlite:///{tmp_path}/events.db") as store:
+        late = (TOLD_S + WATERMARK.total_seconds()) + GRACE.total_seconds() + 1.0
+        for item in (RECORD, query(2, 6.0), query(3, late), query(4, late + 5.0)):
+            store.observe(item)
+        assert store.keep([_aftermath(query(2, 6.0))]) == [True]
+        follower = Follower(same_or_not, WATERMARK)
+        assert follower.leftover(store, AT + timedelta(seconds=2)) == []
+        assert follower.leftover(store, AT + timedelta(seconds=late + 1)) == [], "too soon to look again"
+        now = AT + timedelta(seconds=2) + LOOK
+        assert outcomes(follower.leftover(store, now)) == [("q1", Again.REPEAT)]
+        assert store.keep([_aftermath(RECORD)]) == [True]
+        follower.observe(query(4, late + 5.0))
+        assert outcomes(follower.leftover(store, now + LOOK)) == [("q3", Again.REPEAT)]
+        assert len(follower) == 1
+
+
+def test_what_came_after_it_would_have_settled_is_no_part_of_what_is_left_over(tmp_path: Path) -> None:
+    """A visit that somebody came back from an hour later has no end, as it would have had none live."""
+    with EventStore.open(f"sqlite:///{tmp_path}/events.db") as store:
+        clicks = event(EventType.CLICK, 2.0), event(EventType.CLICK, 600.0, event_id="e2")
+        for item in (RECORD, query(2, 1200.0), *clicks):
+            store.observe(item)
+        store.keep([])  # behind what was observed: it is there now
+        (_, followed), *_ = Follower(same_or_not, WATERMARK).leftover(store, AT + timedelta(hours=1))
+        assert followed.clicks == (Click("item", None),)
+
+
+def _aftermath(record: Record) -> Aftermath:
+    return Aftermath.of(record, Followed(str(record.query_id), record.model, record.arm, null=False))

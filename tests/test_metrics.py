@@ -40,6 +40,7 @@ CONVENTIONS = """
     final_after_speech_seconds first_partial_seconds real_time_factor
     inflight queue_items queue_wait_seconds batch_audio_seconds overload_rejected_total
     drift_score drift_threshold alarm_active events_lost_total spool_lag_seconds
+    watch_last_tick_timestamp_seconds watch_failures_total watch_lost_total
 """
 NOBODY = dict.fromkeys(SERVED, "other")
 
@@ -160,7 +161,8 @@ def test_what_people_do_is_charged_to_what_served_them(metrics: Metrics, registr
         metrics.observe(replace(EVENT, type=kind))
     metrics.observe(replace(EVENT, query_id="query-2"))
     metrics.observe(replace(EVENT, query_id="never heard of"))
-    metrics.redo("rephrase", "query-2")
+    again = Followed("query-2", "en-big@ffff", "canary", null=False, again=Again.REPHRASE)
+    metrics.followed(replace(RECORD, query_id="query-2", model="en-big@ffff", arm="canary"), again)
     big = BY | {"model": "en-big", "version": "ffff", "arm": "canary"}
     assert value(registry, "clicks_total", **BY) == 2
     assert value(registry, "typing_switch_total", **BY) == 1
@@ -192,6 +194,22 @@ def test_what_was_inferred_is_counted_and_what_was_told_is_not_counted_twice(
     assert value(registry, "typing_switch_total", **BY) == 2
 
 
+def test_who_typed_or_was_silent_did_not_ask_again(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """Said by a client or inferred: redo and switches are those of spoken queries, clicks anybody's."""
+    typed = replace(RECORD, query_id="typed", transport=Transport.TEXT)
+    silent = replace(RECORD, query_id="silent", outcome=Outcome.NO_SPEECH)
+    for record in (typed, silent):
+        metrics.observe(record)
+        for kind in (EventType.REDO, EventType.TYPED, EventType.CLICK):
+            metrics.observe(replace(EVENT, query_id=record.query_id or "", type=kind))
+    inferred = Followed("silent", silent.model, silent.arm, null=True, again=Again.REPHRASE, spoken=False)
+    metrics.followed(silent, inferred)
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    happened = [sample.name for sample in samples if sample.name.endswith("_total") and sample.value]
+    assert "voicesearch_clicks_total" in happened
+    assert not {"voicesearch_redo_total", "voicesearch_typing_switch_total"} & set(happened)
+
+
 def test_queries_are_forgotten_in_order(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: an event on a query of long ago is counted for nobody."""
     monkeypatch.setattr(metrics_module, "QUERIES_REMEMBERED", 2)
@@ -213,6 +231,8 @@ def test_the_server_sets_its_own(metrics: Metrics, registry: CollectorRegistry) 
     metrics.overloaded("queue_full")
     metrics.drift("clip_level_dbfs", 0.3, 0.2)
     metrics.alarm("latency", active=True)
+    metrics.watched(AT, {"notices": 1})
+    metrics.watch_failed("flush")
     assert (
         value(registry, "http_server_request_duration_seconds_sum", route="/v1/models/{id}", status="200")
         == 0.25
@@ -245,6 +265,18 @@ def test_the_store_is_asked_when_the_metrics_are(registry: CollectorRegistry) ->
     assert (value(registry, "events_lost_total"), value(registry, "spool_lag_seconds")) == (7, 1.5)
 
 
+def test_the_watch_says_when_it_looked_and_what_it_lost(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    """It tells sums, which a counter takes as what came since; a step that fails is counted by its name."""
+    for lost in (2, 2, 5):
+        metrics.watched(AT, {"notices": lost})
+    metrics.watch_failed("flush")
+    assert value(registry, "watch_last_tick_timestamp_seconds") == AT.timestamp()
+    assert value(registry, "watch_lost_total", what="notices") == 5
+    assert value(registry, "watch_failures_total", step="flush") == 1
+
+
 def test_nobody_can_multiply_series(metrics: Metrics, registry: CollectorRegistry) -> None:
     """A thousand made-up values of every label that comes from outside cost a bounded number of series."""
     metrics.observe(RECORD)
@@ -258,7 +290,10 @@ def test_nobody_can_multiply_series(metrics: Metrics, registry: CollectorRegistr
         metrics.overloaded(f"{name}-load")
         metrics.drift(name, 1.0, 1.0)
         metrics.alarm(name, active=True)
-        metrics.redo(name, name)
+        metrics.followed(
+            replace(RECORD, model=f"{name}@{number}", arm=name),
+            Followed(name, name, name, null=False, again=Again.REPEAT),
+        )
     values: dict[str, set[str]] = {}
     for family in registry.collect():
         for sample in family.samples:
@@ -305,6 +340,8 @@ def everything(registry: CollectorRegistry) -> str:
     metrics.overloaded("queue_full")
     metrics.drift("clip_level_dbfs", 0.3, 0.2)
     metrics.alarm("latency", active=True)
+    metrics.watched(AT, {"notices": 1})
+    metrics.watch_failed("flush")
     return generate_latest(registry).decode()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 
@@ -86,12 +86,13 @@ def test_a_query_is_asked_again(first: str, second: str, seconds: float, again: 
     assert two.again is None
 
 
-def test_a_typed_query_is_a_switch_and_a_label() -> None:
-    """What was typed is what had been said, most likely; typed after typed is nobody's failure to hear."""
+def test_a_typed_query_is_a_switch() -> None:
+    """Who typed it is found by its query; typed after typed is nobody's failure to hear."""
     typed = after(5, "red jackal", Transport.TEXT)
     once_more = replace(typed, request_id="r3", query_id="q3", at=typed.at + timedelta(seconds=5))
     one, two, three = follow([once_more, FIRST, typed], [], letters)
-    assert (one.again, one.again_as, one.typed) == (Again.TYPED, "q2", "red jackal")
+    assert (one.again, one.again_as) == (Again.TYPED, "q2")
+    assert [each.spoken for each in (one, two, three)] == [True, False, False]
     assert [two.again, three.again] == [None, None]
 
 
@@ -225,7 +226,7 @@ def test_what_the_client_says_needs_no_inference() -> None:
     (redo, _) = follow([FIRST, far], [event(EventType.REDO, 99)], letters)
     assert (redo.again, redo.again_as, redo.told) == (Again.EXPLICIT, "q2", True)
     (typed, _) = follow([FIRST, far], [event(EventType.TYPED, 99, text="red jackets")], letters)
-    assert (typed.again, typed.typed, typed.told) == (Again.TYPED, "red jackets", True)
+    assert (typed.again, typed.told) == (Again.TYPED, True)
     (late,) = follow([FIRST], [event(EventType.REDO, 121)], letters)
     assert (late.again, late.told) == (None, False)
     (inferred, _) = follow([FIRST, after(5, "red jacket")], [], letters)
@@ -254,11 +255,19 @@ def test_a_failed_request_is_no_query() -> None:
     assert (one.again, one.again_as) == (Again.REPEAT, "q2")
 
 
-def test_the_weak_label_is_in_no_repr() -> None:
-    """It is what a person typed: it must not get into a log."""
-    one, _ = follow([FIRST, after(5, "red jackal", Transport.TEXT)], [], letters)
-    assert one.typed == "red jackal"
-    assert "jackal" not in repr(one)
+def test_what_was_typed_is_not_kept() -> None:
+    """It is what a person typed: it stays where it was typed, in the record or the event."""
+    told = event(EventType.TYPED, 4, text="red jackal")
+    one, _ = follow([FIRST, after(5, "red jackal", Transport.TEXT)], [told], letters)
+    assert one.again is Again.TYPED
+    assert "jackal" not in str(asdict(one))
+
+
+def test_silence_was_not_misheard() -> None:
+    """Of a clip without speech it is known what came after it, but it is no spoken query."""
+    silent = replace(FIRST, outcome=Outcome.NO_SPEECH, null_reason=NullReason.NO_SPEECH, text="", results=())
+    one, two = follow([silent, after(5, "red jacket")], [], letters)
+    assert (one.again, one.spoken, two.spoken) == (Again.REPEAT, False, True)
 
 
 def test_labelled_sessions_are_judged_as_measured(

@@ -71,10 +71,14 @@ def test_what_people_did_is_counted_by_query() -> None:
     minute.followed(Followed("q1", "en@1", "stable", False, (Click("1", None),)), shown=True)
     minute.followed(Followed("q2", "en@1", "stable", False, again=Again.REPEAT), shown=True)
     minute.followed(Followed("q3", "en@1", "stable", True, again=Again.TYPED), shown=False)
-    assert minute.rate("redo_rate") == (1, 3)
+    typed = Followed("q4", "en@1", "stable", False, (Click("1", None),), spoken=False)
+    minute.followed(typed, shown=True)
+    silent = Followed("q5", "en@1", "stable", True, again=Again.REPHRASE, spoken=False)
+    minute.followed(silent, shown=False)
+    assert minute.rate("redo_rate") == (1, 3)  # of what was spoken
     assert minute.rate("typing_rate") == (1, 3)
-    assert minute.rate("click_rate") == (1, 2)
-    assert minute.counts["satisfied"] == 1
+    assert minute.rate("click_rate") == (2, 3)  # of all that was shown
+    assert minute.counts["satisfied"] == 2
 
 
 def test_rollups_add_up_and_survive_json() -> None:

@@ -62,6 +62,26 @@ def test_flushes_of_one_minute_add_up(engine: Engine) -> None:
     assert at == datetime(2026, 3, 8, 11, 58, 30, tzinfo=UTC)  # a step counted from since
 
 
+def test_a_flush_that_is_tried_again_after_a_merge_counts_once(engine: Engine) -> None:
+    """Its answer was lost, its rows are merged, and then it comes again: under its name, so it adds nothing."""
+    rollup_store.write(engine, [delta(3 * HOUR, 1)], "a-1")
+    rollup_store.write(engine, [delta(3 * HOUR, 10)], "b-1")
+    assert rollup_store.compact(engine, NOW) == 1
+    rollup_store.write(engine, [delta(3 * HOUR, 10)], "b-1")
+    ((_, _, whole),) = rollup_store.read(engine, LONG_AGO, NOW, timedelta(days=10_000))
+    assert whole.counts["requests"] == 11
+    assert rollup_store.forget_flushes(engine, NOW) == 0
+    assert rollup_store.forget_flushes(engine, NOW + rollup_store.TRIED_AGAIN) == 2
+
+
+def test_what_was_merged_long_ago_is_not_looked_at_again(engine: Engine) -> None:
+    """Tidying takes as long after a year as after a fortnight: only the last days are read."""
+    for flush in ("a", "b"):
+        rollup_store.write(engine, [delta(8 * DAY), delta(12 * DAY)], flush)
+    assert rollup_store.compact(engine, NOW) == 1
+    assert rows(engine) == 3
+
+
 def test_steps_are_counted_from_since_and_until_is_left_out(engine: Engine) -> None:
     """Three steps of 20 minutes, the first of which begins where the hour does."""
     minutes = [60, 59, 41, 40, 1, 0, 61]

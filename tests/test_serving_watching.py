@@ -20,6 +20,8 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 import structlog
 from serving_app import clip, wait_for
 
+from asr import bundle, onnx_asr_files
+from asr.errors import BundleError
 from monitoring.alarms import rules
 from monitoring.errors import RulesError
 from monitoring.follower import Follower
@@ -125,6 +127,15 @@ def test_texts_are_compared_by_their_sound() -> None:
     distance = distance_of("en-small")
     assert distance("play some jazz", "Play some Jazz!") == 0.0
     assert distance("play some jazz", "weather in berlin") > 0.5
+
+
+def test_a_model_without_pronunciations_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of others, and none of ours to say words with: whoever starts the server sees it."""
+    monkeypatch.setattr(bundle, "search_folders", lambda: (tmp_path,))
+    with pytest.raises(BundleError, match="no model bundle 'en-small'"):
+        distance_of(f"{onnx_asr_files.PREFIX}anything")
 
 
 def test_what_the_watch_logs_passes_the_filter(capsys: pytest.CaptureFixture[str]) -> None:

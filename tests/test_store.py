@@ -22,7 +22,7 @@ from postgres_server import Cluster
 from asr.transcript import ClipStats, NullReason
 from monitoring.aftermath import Aftermath
 from monitoring.errors import StoreUnavailableError, StoreUrlError, UnstorableError
-from monitoring.outcomes import Again
+from monitoring.outcomes import Again, Leftover
 from monitoring.record import Event, EventType, Outcome, Record, Transport
 from monitoring.storage.backlog import Owner
 from monitoring.storage.retention import Deleted
@@ -296,17 +296,32 @@ def test_what_became_of_an_erased_query_is_gone_and_stays_gone(store: EventStore
 
 
 def test_what_nobody_has_followed_is_found_again(store: EventStore) -> None:
-    """Answered queries without an aftermath, the newest first to be taken, with the events on them."""
+    """Answered queries without an aftermath, the newest first to be taken, with the events on them, and what else was
+    asked in their sessions; what is never followed takes nobody's place."""
     for count in range(4):
         at = AT + timedelta(seconds=count)
         store.observe(replace(RECORD, request_id=f"{count}", query_id=f"query-{count}", at=at))
         store.observe(replace(EVENT, event_id=f"{count}", query_id=f"query-{count}"))
-    store.observe(replace(RECORD, request_id="none", query_id=None))
+    never = ({"query_id": None}, {"outcome": Outcome.ERROR}, {"arm": "shadow"})
+    for number, change in enumerate(never):
+        values = {
+            "request_id": f"n{number}",
+            "query_id": f"n{number}",
+            "at": AT + timedelta(seconds=9),
+            **change,
+        }
+        store.observe(replace(RECORD, **values))  # type: ignore[arg-type]  # this test's own names
     assert store.keep([replace(AFTERMATH, query_id="query-2")]) == [True]
-    records, events = store.unfollowed(AT + timedelta(seconds=1), 10)
-    assert [record.query_id for record in records] == ["query-1", "query-3"]
-    assert sorted(event.event_id for event in events) == ["1", "3"]
-    assert [record.query_id for record in store.unfollowed(AT, 1)[0]] == ["query-3"]
+    since, until = AT + timedelta(seconds=1), AT + timedelta(seconds=10)
+    left = store.unfollowed(since, until, 10)
+    assert left.query_ids == {"query-1", "query-3"}
+    assert [record.query_id for record in left.asked] == ["query-1", "query-2", "query-3"]
+    assert sorted(event.event_id for event in left.events) == ["1", "3"]
+    first = left.asked[0]
+    assert (first.text, first.results, first.clip) == (RECORD.text, RECORD.results, None)
+    assert store.unfollowed(since, until, 1).query_ids == {"query-3"}
+    assert store.unfollowed(since, AT + timedelta(seconds=3), 10).query_ids == {"query-1"}
+    assert store.unfollowed(until, until, 10) == Leftover()
 
 
 def test_an_erasure_takes_a_session_with_all_that_was_done_with_it(store: EventStore) -> None:

@@ -18,15 +18,17 @@ from monitoring.alarms import rules
 from monitoring.alarms.actions import Notice
 from monitoring.alarms.rules import Rules
 from monitoring.alarms.states import Phase
+from monitoring.counts.rollup import total
 from monitoring.errors import StoreUnavailableError
 from monitoring.follower import Follower
 from monitoring.metrics import Metrics
 from monitoring.moments import microseconds
+from monitoring.outcomes import Again
 from monitoring.record import Outcome, Record, Transport
 from monitoring.storage.journal import Entry, Kind
 from monitoring.storage.writer import Limits
 from monitoring.store import EventStore
-from monitoring.watch import Watch
+from monitoring.watch import Watch, _Entries
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -422,6 +424,106 @@ def test_a_person_is_heard_whatever_their_clock_says(scene: Scene) -> None:
     watch.close()
 
 
+def test_what_people_did_is_charged_to_what_served_them_after_a_restart_too(scene: Scene) -> None:
+    """Said again and switches to typing, with the labels of the query; what is long past is in the rollups alone."""
+    served = {"model": "en-small", "version": "0", "arm": "stable", "transport": "search"}
+    for hour, number in ((0, 0), (9, 3)):
+        said = _said(f"q{number}", NOON + timedelta(hours=hour), "jam")
+        again = replace(
+            said, request_id=f"q{number + 1}", query_id=f"q{number + 1}", at=said.at + timedelta(seconds=5)
+        )
+        typed = replace(
+            again,
+            request_id=f"q{number + 2}",
+            query_id=f"q{number + 2}",
+            at=again.at + timedelta(seconds=5),
+            transport=Transport.TEXT,
+        )
+        for record in (said, again, typed):
+            scene.store.observe(record)
+    scene.store.keep([])  # behind what was observed: it is there now
+    watch, registry = scene.watch()  # started after all of it was said
+    now = NOON + timedelta(hours=9, minutes=6)
+    watch.tick(now)
+    assert watch.failures == {}
+    value = registry.get_sample_value
+    assert value("voicesearch_redo_total", {**served, "kind": "repeat"}) == 1
+    assert value("voicesearch_typing_switch_total", served) == 1
+    watch.close()
+    counts = total(rollup for _, _, rollup in scene.store.rollups(NOON, now, MINUTE)).counts
+    assert (counts["redo"], counts["typed"]) == (2, 2)
+
+
+def test_a_process_that_starts_takes_no_query_from_one_that_follows_it(scene: Scene) -> None:
+    """It starts two seconds after a query, of which the other hears a repeat: that counts, whoever settles first."""
+    first, _ = scene.watch()
+    said = _said("q1", NOON, "jam")
+    again = replace(said, request_id="q2", query_id="q2", at=NOON + timedelta(seconds=5))
+    for record in (said, again):
+        first.observe(record)
+    scene.store.observe(said)
+    scene.store.keep([])
+    second, _ = scene.watch()
+    second.tick(NOON + timedelta(seconds=2))
+    scene.store.observe(again)
+    for second_of in range(10, 500, 30):
+        second.tick(NOON + timedelta(seconds=second_of))
+        first.tick(NOON + timedelta(seconds=second_of + 5))
+    assert [(row.query_id, row.again) for row in scene.store.followed()] == [
+        ("q1", Again.REPEAT),
+        ("q2", None),
+    ]
+    first.close()
+    second.close()
+    counts = total(rollup for _, _, rollup in scene.store.rollups(NOON, NOON + 9 * MINUTE, MINUTE)).counts
+    assert (counts["followed"], counts["redo"]) == (2, 1)
+
+
+def test_an_erasure_reaches_what_waits_for_the_store(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store takes nothing, what became of a session's queries is forgotten with the session."""
+    watch, _ = scene.watch()
+
+    def away(_rows: object) -> list[bool]:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(scene.store, "keep", away)
+    watch.observe(_said("q1", NOON, "jam"))
+    watch.tick(NOON + 5 * MINUTE)
+    assert len(watch._settled) == 1
+    scene.store.erase("s")
+    assert len(watch._settled) == 0
+    watch.close()
+
+
+def test_the_watch_tells_that_it_looks_and_where_it_fails(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The time of its last tick, and each step that raised: in the metrics, and in the log by its name."""
+    watch, registry = scene.watch()
+
+    def away(_rows: object) -> list[bool]:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(scene.store, "keep", away)
+    watch.observe(_said("q1", NOON, "jam"))
+    watch.tick(NOON + 5 * MINUTE)
+    value = registry.get_sample_value
+    at = (NOON + 5 * MINUTE).timestamp()
+    assert value("voicesearch_watch_last_tick_timestamp_seconds") == at
+    assert value("voicesearch_watch_failures_total", {"step": "settle"}) == 1
+    assert [record.__dict__["step"] for record in caplog.records] == ["settle"]
+    assert watch.looked == NOON + 5 * MINUTE
+    watch.close()
+
+
+def test_entries_that_find_no_room_are_counted() -> None:
+    """The newest are kept."""
+    entries = _Entries(maxlen=2)
+    entries.extend(Entry(NOON, name, Kind.FIRED, "") for name in "abc")
+    entries.append(Entry(NOON, "d", Kind.FIRED, ""))
+    assert ([entry.alarm for entry in entries], entries.lost) == (["c", "d"], 2)
+
+
 def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:
     """Nobody changes a threshold without a line in the journal."""
     watch, _ = scene.watch()
@@ -436,6 +538,12 @@ def test_other_rules_are_noted_with_what_changed(scene: Scene) -> None:
     again.close()
     reasons = [entry.reason for entry in scene.store.journal(kinds=[Kind.RULES])]
     assert reasons == ["the first rules", "null-rate-high.limit: 0.3 -> 0.25"]
+
+
+def _said(name: str, at: datetime, text: str) -> Record:
+    return Record(
+        name, at, Transport.SEARCH, Outcome.OK, 200, "en-small@0", 0.1, query_id=name, session="s", text=text
+    )
 
 
 def _request(name: str, at: datetime, *, failed: bool) -> Record:

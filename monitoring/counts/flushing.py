@@ -6,10 +6,9 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from monitoring.counts.rollup import Rollup, RollupKey
+from monitoring.counts.rollup import Delta
 from monitoring.counts.tally import Tally
 
-Delta = tuple[RollupKey, Rollup]
 MOST = 500  # flushes that wait for the store: four hours of one every 30 s
 
 

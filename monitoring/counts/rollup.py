@@ -17,7 +17,7 @@ from typing import Any
 
 from monitoring.features import FEATURES
 from monitoring.moments import microseconds
-from monitoring.outcomes import Again, Followed
+from monitoring.outcomes import Again, Followed, was_spoken
 from monitoring.record import Outcome, Record, Transport
 
 MINUTE_US = 60_000_000
@@ -37,7 +37,7 @@ RATES: Mapping[str, tuple[str, str]] = {
     "null_rate": ("null", "spoken"),
     "no_results_rate": ("no_results", "searches"),
     "out_of_catalog_rate": ("out_of_catalog", "searches"),
-    "redo_rate": ("redo", "followed"),
+    "redo_rate": ("redo", "followed"),  # of spoken queries that have settled: `outcomes.was_spoken`
     "typing_rate": ("typed", "followed"),
     "click_rate": ("clicked", "shown"),
 }
@@ -75,8 +75,7 @@ class Rollup:
             counts["rejected"] += 1
         if record.transport is not Transport.TEXT:
             counts[record.outcome.value] += 1
-            if record.outcome in (Outcome.OK, Outcome.NULL):
-                counts["spoken"] += 1
+            counts["spoken"] += was_spoken(record)
         for feature in FEATURES:
             value = feature.of(record)
             if value is None:
@@ -96,9 +95,10 @@ class Rollup:
     def followed(self, followed: Followed, *, shown: bool) -> None:
         """Count what became of a query; ``shown``: results were."""
         counts = self.counts
-        counts["followed"] += 1
-        counts["typed"] += followed.again is Again.TYPED
-        counts["redo"] += followed.again not in (None, Again.TYPED)
+        if followed.spoken:
+            counts["followed"] += 1
+            counts["typed"] += followed.again is Again.TYPED
+            counts["redo"] += followed.again not in (None, Again.TYPED)
         counts["shown"] += shown
         counts["clicked"] += shown and bool(followed.clicks)
         counts["satisfied"] += followed.satisfied
@@ -152,6 +152,9 @@ class Rollup:
     def _measure(self, name: str, value: float) -> None:
         edges = EDGES[name]
         self.bins.setdefault(name, [0] * (len(edges) + 1))[bisect_right(edges, value)] += 1
+
+
+Delta = tuple[RollupKey, Rollup]  # counts that are to be added
 
 
 def total(rollups: Iterable[Rollup]) -> Rollup:

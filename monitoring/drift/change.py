@@ -21,7 +21,7 @@ from monitoring.aftermath import Aftermath
 from monitoring.errors import MissingPackageError
 from monitoring.features import BY_NAME, Stage
 from monitoring.outcomes import Again
-from monitoring.record import Record, Transport
+from monitoring.record import Record
 
 ADWIN_DELTA = 0.002  # river's own
 HDDM_CONFIDENCE = 1e-6  # with river's 0.001: 85 false alarms in 100,000 outcomes at a rate of 0.4
@@ -80,11 +80,11 @@ class Changes:
     def followed(self, row: Aftermath) -> list[Change]:
         """What a person did after a query changes: known when the session is settled, so some minutes later.
 
-        ``clicked`` is of all queries; asking again, of spoken ones: who typed was not misheard.
+        ``clicked`` is of all queries; asking again, of spoken ones (`outcomes.was_spoken`).
         """
         sitting = (None, row.session or f"\0{row.query_id}")
         acts = [("clicked", row.clicks > 0)]
-        if row.transport is not Transport.TEXT:
+        if row.spoken:
             typed = row.again is Again.TYPED
             acts += [("redo", row.again is not None and not typed), ("typed", typed)]
         return [change for name, did in acts for change in self._streams[name].see(did, sitting, row.at)]

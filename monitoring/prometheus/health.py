@@ -72,6 +72,38 @@ HEALTH = (
         "The disk or the PostgreSQL server of the event store; a long erasure or purge holds the writer up, too.",
     ),
     Health(
+        "watch-stopped",
+        Severity.PAGE,
+        f"time() - ({PREFIX}_watch_last_tick_timestamp_seconds > 0) > 300",
+        0,
+        0,
+        "The service watches itself no longer: its own alarms stand still, and its page shows what was.",
+        "That of {{ $labels.instance }} looked {{ $value | humanizeDuration }} ago; it should every half minute.",
+        "Its log: watch_stuck, watch_failed, uncaught. A store that answers slowly holds a tick up; else restart it.",
+    ),
+    Health(
+        "watch-blind",
+        Severity.TICKET,
+        f"sum by (job, instance, step) (increase({PREFIX}_watch_failures_total[15m])) > 10",
+        300,
+        600,
+        "A step of the watch fails again and again: what it would have counted, judged or told is missing.",
+        "{{ $labels.step }} on {{ $labels.instance }} failed {{ $value | humanize }} times within 15 minutes.",
+        "The line watch_failed with that step in its log: it has the type of the error and its place. Where all steps "
+        "fail, the event store.",
+    ),
+    Health(
+        "watch-loses",
+        Severity.TICKET,
+        f'sum by (job, instance, what) (increase({PREFIX}_watch_lost_total{{what!="late events"}}[1h])) > 0',
+        0,
+        600,
+        "The watch has lost some of what it should count or tell.",
+        "{{ $value | humanize }} {{ $labels.what }} lost on {{ $labels.instance }} within an hour.",
+        "Whether the event store was away for long, or there is more traffic than one instance can follow. Records are "
+        "all there.",
+    ),
+    Health(
         "overloaded",
         Severity.TICKET,
         f"sum(increase({PREFIX}_overload_rejected_total[10m])) > 0.01 * {PREFIX}:requests:increase1h / 6\n"

@@ -4,8 +4,8 @@ In: `Rules`. Out: groups of recording and alerting rules, which ``prometheus_fil
 service's own judgement has stopped, and say so when the service has. Prometheus knows less than the service does:
 
 - what is usual is the same hour a week ago, and no band that was learnt; a week after it began, a fault is usual;
-- redo and typing are counted of all spoken queries, not of those whose session is settled, and clicks of searches that
-  found something, not of queries;
+- redo and typing are counted of spoken queries as they come, not of those that have settled, and clicks of searches
+  that found something, not of queries;
 - a time between two buckets of a histogram is judged at the next shorter one, which the alert says;
 - what no metric counts (``out_of_catalog_rate``) is judged by the service alone.
 

@@ -15,6 +15,8 @@ HTTP = "http_server_request_duration_seconds"
 FELT = "final_after_speech_seconds"
 ROUTES = 'route=~"/v1/(audio/transcriptions|search|search/text)"'
 STREAMS = 'transport=~"stream|wyoming"'  # no HTTP request ends when their answer is there
+# Queries of `outcomes.was_spoken` whose answer somebody saw: a transcription alone is no query.
+SPOKEN = 'outcome=~"ok|null", arm!="shadow", transport!="rest"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,8 @@ PARTS: dict[str, tuple[tuple[str, str], tuple[str, str], tuple[str, str] | None]
         None,
     ),
     "no_results_rate": (("zero_results_total", ""), ("searches_total", ""), None),
-    "redo_rate": (("redo_total", ""), ("transcripts_total", 'outcome=~"ok|null"'), None),
-    "typing_rate": (("typing_switch_total", ""), ("transcripts_total", 'outcome=~"ok|null"'), None),
+    "redo_rate": (("redo_total", ""), ("transcripts_total", SPOKEN), None),
+    "typing_rate": (("typing_switch_total", ""), ("transcripts_total", SPOKEN), None),
     "click_rate": (("clicks_total", ""), ("searches_total", ""), ("zero_results_total", "")),
 }
 

@@ -80,13 +80,16 @@ MIGRATIONS = (
             """CREATE TABLE followed (
                 query_id TEXT PRIMARY KEY NOT NULL, at_us BIGINT NOT NULL, model TEXT NOT NULL, arm TEXT NOT NULL,
                 transport TEXT NOT NULL, session TEXT, again TEXT, again_as TEXT, told BOOLEAN NOT NULL,
-                clicks INTEGER NOT NULL, dwell_s DOUBLE PRECISION, satisfied BOOLEAN NOT NULL)""",
+                clicks INTEGER NOT NULL, dwell_s DOUBLE PRECISION, satisfied BOOLEAN NOT NULL,
+                spoken BOOLEAN NOT NULL)""",
             "CREATE INDEX followed_at_us ON followed (at_us)",
             "CREATE INDEX followed_session ON followed (session)",
             """CREATE TABLE rollups (
                 minute_us BIGINT NOT NULL, writer TEXT NOT NULL, model TEXT NOT NULL, arm TEXT NOT NULL,
                 transport TEXT NOT NULL, body {json} NOT NULL,
                 PRIMARY KEY (minute_us, writer, model, arm, transport))""",
+            "CREATE TABLE flushes (writer TEXT PRIMARY KEY NOT NULL, at_us BIGINT NOT NULL)",
+            "CREATE INDEX flushes_at_us ON flushes (at_us)",
             """CREATE TABLE journal (
                 id {id}, at_us BIGINT NOT NULL, alarm TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
                 body {json} NOT NULL)""",

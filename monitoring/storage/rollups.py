@@ -1,9 +1,10 @@
 """Rollups in the database: added to by every process that serves, made coarser with age, read by stretches of time.
 
 A flush appends rows under a ``writer`` of its own: nothing is read or changed, so processes never wait for each
-other, and a flush that is tried again under the same name counts once. ``compact`` merges rows of the same stretch,
-and makes the stretches longer with age (``TIERS``), so that a week is some thousands of rows. A reader sums: it does
-not matter to it what was merged, except that nothing is told apart within a merged stretch.
+other. A flush that is tried again under the same name counts once, also after its rows were merged (``flushes``).
+``compact`` merges rows of the same stretch, and makes the stretches longer with age (``TIERS``), so that a week is
+some thousands of rows. A reader sums: it does not matter to it what was merged, except that nothing is told apart
+within a merged stretch.
 """
 
 from __future__ import annotations
@@ -15,25 +16,31 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, and_, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from monitoring.counts.rollup import Rollup, RollupKey
+from monitoring.counts.rollup import Delta, Rollup, RollupKey
 from monitoring.counts.tiers import TIERS
 from monitoring.moments import microseconds, moment
 from monitoring.storage.database import reading, writing
-from monitoring.storage.schema import ROLLUPS
+from monitoring.storage.schema import FLUSHES, ROLLUPS
 
+# How far back a row may still come that has to be merged: outcomes of leftovers come a week late (`follower`). What is
+# older was merged long ago and is not looked at again, however much of it there is.
+MERGED = timedelta(days=9)
+TRIED_AGAIN = timedelta(days=10)  # a flush waits some hours in a process; but its counts may be a week old
 CHUNK = 60  # stretches merged in a transaction, so that others get their turn
 
-Delta = tuple[RollupKey, Rollup]
 _KEY = (ROLLUPS.c.minute_us, ROLLUPS.c.model, ROLLUPS.c.arm, ROLLUPS.c.transport)
 
 
-def write(engine: Engine, deltas: Iterable[Delta], writer: str) -> None:
+def write(engine: Engine, deltas: Sequence[Delta], writer: str) -> None:
     """Add counts. ``writer`` is new with each flush; the same one again, after a failed try, adds nothing twice."""
     rows = _rows(deltas, writer)
     if rows:
-        insert = (postgresql if engine.dialect.name == "postgresql" else sqlite).insert(ROLLUPS)
-        with writing(engine) as connection:
-            connection.execute(insert.on_conflict_do_nothing(), rows)
+        flush = {"writer": writer, "at_us": max(key.minute_us for key, _ in deltas)}
+        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+        new = dialect.insert(FLUSHES).on_conflict_do_nothing().returning(FLUSHES.c.writer)
+        with writing(engine) as connection:  # its name and its rows together, or neither
+            if connection.scalars(new, flush).first() is not None:
+                connection.execute(ROLLUPS.insert(), rows)
 
 
 def read(
@@ -62,16 +69,24 @@ def read(
 
 def compact(engine: Engine, now: datetime) -> int:
     """Merge what is old enough; how many rows that saved. Safe beside other processes that do the same."""
-    end: int | None = None
+    end = microseconds(now - MERGED)
     saved = 0
     for age, span_us in TIERS:
         until = microseconds(now - age)
         until -= until % span_us
+        end -= end % span_us
         spans = _unmerged(engine, end, until, span_us)
         for at in range(0, len(spans), CHUNK):
             saved += _merge(engine, spans[at : at + CHUNK], span_us)
         end = until
     return saved
+
+
+def forget_flushes(engine: Engine, now: datetime) -> int:
+    """Delete the names of flushes that nobody tries again any more; how many."""
+    with writing(engine) as connection:
+        old = FLUSHES.c.at_us < microseconds(now - TRIED_AGAIN)
+        return connection.execute(delete(FLUSHES).where(old)).rowcount
 
 
 def purge(engine: Engine, before: datetime) -> int:
@@ -94,12 +109,10 @@ def _rows(deltas: Iterable[Delta], writer: str) -> list[dict[str, object]]:
     ]
 
 
-def _unmerged(engine: Engine, since_us: int | None, until_us: int, span_us: int) -> Sequence[int]:
+def _unmerged(engine: Engine, since_us: int, until_us: int, span_us: int) -> Sequence[int]:
     """Where the stretches of a tier begin that have more than one row of a key, or one that begins within."""
     span = (ROLLUPS.c.minute_us - ROLLUPS.c.minute_us % span_us).label("span")
-    inside = ROLLUPS.c.minute_us < until_us
-    if since_us is not None:
-        inside = and_(inside, ROLLUPS.c.minute_us >= since_us)
+    inside = and_(ROLLUPS.c.minute_us >= since_us, ROLLUPS.c.minute_us < until_us)
     groups = (
         select(span, func.count().label("n"), func.max(ROLLUPS.c.minute_us).label("last"))
         .where(inside)

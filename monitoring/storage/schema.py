@@ -92,6 +92,7 @@ FOLLOWED = Table(
     Column("clicks", Integer, nullable=False),
     Column("dwell_s", Double),  # of the longest click that ended
     Column("satisfied", Boolean, nullable=False),
+    Column("spoken", Boolean, nullable=False),  # else it was typed, or nothing was said
 )
 
 # Counts of a minute, as one process saw them (`rollup`). Nobody's in particular: they outlive records.
@@ -104,6 +105,15 @@ ROLLUPS = Table(
     Column("arm", Text, primary_key=True),
     Column("transport", Text, primary_key=True),
     Column("body", _JSON, nullable=False),
+)
+
+# Which flushes of counts are in the table above, under which names: one that is tried again adds nothing, whether its
+# rows have been merged since or not.
+FLUSHES = Table(
+    "flushes",
+    METADATA,
+    Column("writer", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),  # the newest minute of its counts
 )
 
 # What alarms did, and every change of a threshold with its reason (`journal`). Only ever added to.

@@ -21,6 +21,7 @@ from monitoring.drift.verdict import INPUTS, Verdict, verdict
 from monitoring.drift.verdict import Kind as Drift
 from monitoring.errors import ProfileError
 from monitoring.features import Stage
+from monitoring.outcomes import SHADOW
 from monitoring.storage.journal import Entry, Kind
 from monitoring.store import EventStore
 from monitoring.views.moved import Moved, Slots, moved
@@ -192,8 +193,7 @@ def _slots(rows: Sequence[tuple[datetime, Any, Rollup]]) -> Slots:
     """All models and transports together; shadows, which nobody sees, left out."""
     times = sorted({at for at, _, _ in rows})
     return [
-        (at, total(rollup for then, key, rollup in rows if then == at and key.arm != "shadow"))
-        for at in times
+        (at, total(rollup for then, key, rollup in rows if then == at and key.arm != SHADOW)) for at in times
     ]
 
 

@@ -18,11 +18,11 @@ from monitoring.counts.intervals import wilson
 from monitoring.counts.rollup import EDGES, LATENCY, RATES, STAGES, Rollup, RollupKey, total
 from monitoring.counts.stretch import Stretch
 from monitoring.features import FEATURES
+from monitoring.outcomes import SHADOW
 
 Row = tuple[datetime, RollupKey, Rollup]
 Served = dict[tuple[str, bool], dict[datetime, Rollup]]  # by model, and whether as a shadow
 
-SHADOW = "shadow"  # the arm that hears what others answer
 MOST_VERSIONS = 12  # in the list
 COMPARED = 4  # drawn side by side
 SETTLES_S = 180  # what people did next is known about so much later

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from drift_records import MONDAY, heard, narrow_microphone, records
 
-from monitoring.drift.judge import DriftLimits, judge
+from monitoring.drift.judge import judge
 from monitoring.drift.profile import Profile
+from monitoring.drift.report import DriftLimits
 from monitoring.features import FEATURES, Stage
 
 NEXT_WEEK = MONDAY + timedelta(days=7)

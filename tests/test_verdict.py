@@ -8,8 +8,9 @@ from datetime import timedelta
 from drift_records import MONDAY, heard, narrow_microphone, records
 
 from monitoring.drift.change import Change
-from monitoring.drift.judge import DriftReport, judge
+from monitoring.drift.judge import judge
 from monitoring.drift.profile import Profile
+from monitoring.drift.report import DriftReport
 from monitoring.drift.verdict import Kind, verdict
 from monitoring.features import Stage
 

@@ -15,13 +15,13 @@ from monitoring.alarms.rules import Drift, Reference, Rules
 from monitoring.alarms.spell import span, when
 from monitoring.alarms.states import Judgement
 from monitoring.counts.series import Series
-from monitoring.drift.judge import DriftLimits, DriftReport, judge
-from monitoring.drift.profile import Profile
+from monitoring.drift.judge import judge
+from monitoring.drift.profile import DEFAULT, Profile
+from monitoring.drift.report import DriftLimits, DriftReport
 from monitoring.drift.verdict import verdict
 from monitoring.storage.journal import WATCH, Entry, Kind
 from monitoring.store import EventStore
 
-REFERENCE = "default"  # the name that `voicesearch monitor freeze` gives, too
 MOST = 20_000  # records of a window, the newest: beyond, no feature is judged any better
 MINUTE = timedelta(minutes=1)
 AGAIN = timedelta(hours=1)  # a reference that cannot be frozen is tried again
@@ -51,7 +51,7 @@ class DriftWatch:
     def judge(self, minutes: Series, now: datetime) -> list[tuple[Entry, DriftReport]]:
         """The windows that are over, judged. Raises StoreUnavailableError."""
         if self._profile is None or any(self._due(rule, now) for rule in self._rules.drifts):
-            self._profile = self._store.profile(REFERENCE)  # a person may have frozen another since
+            self._profile = self._store.profile(DEFAULT)  # a person may have frozen another since
         found = []
         for rule in self._rules.drifts:
             name = rule.about.name
@@ -71,10 +71,10 @@ class DriftWatch:
         if since is None or (self._tried is not None and now - self._tried < AGAIN):
             return []
         self._tried = now
-        if self._store.profile(REFERENCE) is not None:
+        if self._store.profile(DEFAULT) is not None:
             return []
         # Only as far back as it takes: the newest traffic is what is compared first.
-        profile = Profile.freeze(self._store.records(since, now), REFERENCE, now)
+        profile = Profile.freeze(self._store.records(since, now), DEFAULT, now)
         self._store.freeze(profile)
         self._profile = profile
         words = (

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from monitoring.drift.change import Change
-from monitoring.drift.judge import DriftReport, FeatureDrift
-from monitoring.features import Feature, Stage
+from monitoring.drift.report import DriftReport, FeatureDrift, amount
+from monitoring.features import Stage
 
 INPUTS = (Stage.INPUT, Stage.SPEECH)
 SAID = ("duration_s",)  # inputs that depend on what is said, not only on how it sounds
@@ -122,10 +122,3 @@ def _feature(one: FeatureDrift) -> str:
 
 def _change(change: Change) -> str:
     return f"{change.stream} ({change.before:.1%} -> {change.after:.1%})"
-
-
-def amount(feature: Feature, value: float) -> str:
-    """A value of a feature, for people."""
-    if feature.binary:
-        return f"{value:.1%}"
-    return f"{value:.3g} {feature.unit}".rstrip()

@@ -19,6 +19,7 @@ from monitoring.drift.report import DriftLimits, DriftReport, amount
 from monitoring.drift.verdict import Verdict, verdict
 from monitoring.drift.windows import Size, last
 from monitoring.errors import MissingPackageError, ProfileError, WindowError
+from monitoring.outcomes import was_shown
 from monitoring.record import Record
 from monitoring.store import EventStore
 
@@ -45,7 +46,7 @@ def run(args: Namespace) -> int:
     with open_store(args) as store:
         profile = _reference(store, args.name)
         watch = _Watch()
-        records = watch.through(store.records(profile.until, until))
+        records = watch.through(filter(was_shown, store.records(profile.until, until)))
         windows = [window for window in last(records, size, until, limits.of) if window]
         watch.follow(store.followed(profile.until, until))
     if not windows:

@@ -74,7 +74,7 @@ def test_a_microphone_is_alarmed_within_two_windows_and_over_when_it_is_gone(tmp
         journal = store.journal()
     (frozen,) = [entry for entry in journal if entry.kind is Kind.PROFILE]
     assert "the first reference was frozen by itself" in frozen.reason
-    assert frozen.body["records"] >= 600
+    assert frozen.body["records"] >= 590, "600 but for those of the last minute"
     states = [(entry.alarm, entry.kind) for entry in journal if entry.kind in (Kind.FIRED, Kind.CLEARED)]
     assert states == [("input-drift", Kind.FIRED), ("input-drift", Kind.CLEARED)]
     assert phases.index(True) <= 9, "within two windows of the change"

@@ -85,10 +85,11 @@ class DriftWatch:
 
     def _use(self, profile: Profile | None) -> None:
         """Another reference than before has no history but what the journal knows of it."""
-        if profile is not None and (self._profile is None or profile.digest != self._profile.digest):
+        digest = profile and profile.digest
+        if digest != (self._profile and self._profile.digest):
             self._before, self._scores, self.judgements = {}, {}, {}
             for entry in self._told:
-                if entry.body.get("digest") == profile.digest:
+                if entry.body.get("digest") == digest:
                     self._before.setdefault(entry.alarm, []).append(tuple(entry.body.get("drifted", ())))
                     # What was judged holds until the next window: an alarm does not end for a restart.
                     self._found(entry)

@@ -53,10 +53,11 @@ class FirstReference:
         # An alarm that fires now may have begun before ``since``; one that is over has left its end in the journal.
         if self._there or self._store.journal(since, kinds=(Kind.FIRED, Kind.CLEARED), newest=1):
             return []
-        profile = Profile.freeze(self._some(since, until, counts), DEFAULT, now)
+        share = min(1.0, MOST / sum(counts))
+        profile = Profile.freeze(self._some(since, until, counts, share), DEFAULT, now)
         self._store.freeze(profile)
         self._there = True
-        some = "" if profile.records >= sum(counts) else f", some of each hour of {sum(counts)},"
+        some = "" if share == 1.0 else f", some of each hour of {sum(counts)},"
         words = (
             f"the first reference was frozen by itself, from {profile.records} records{some} since {when(since)}; "
             "from now on only a person freezes another (voicesearch monitor freeze)"
@@ -81,9 +82,8 @@ class FirstReference:
         begins = max(oldest, len(counts) - max(enough, span_hours))
         return first + begins * HOUR, counts[begins:].tolist()
 
-    def _some(self, since: datetime, until: datetime, counts: list[int]) -> Iterator[Record]:
-        """Of each hour its share of ``MOST``, the first ones: sittings stay whole, and the mix of hours as it was."""
-        share = min(1.0, MOST / sum(counts))
+    def _some(self, since: datetime, until: datetime, counts: list[int], share: float) -> Iterator[Record]:
+        """A share of each hour, its first records: sittings stay whole, and the mix of hours as it was."""
         for place, requests in enumerate(counts):
             begins = since + place * HOUR
             limit = None if share == 1.0 else ceil(requests * share)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import collections
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -78,6 +78,7 @@ class Metrics:
         }
         self._served: OrderedDict[str, tuple[Served, bool]] = OrderedDict()
         self._lost: collections.Counter[str] = collections.Counter()  # as the watch last said
+        self._drifting: set[str] = set()  # features that have a score
         self._lock = threading.Lock()
         registry.register(_Lost(spool))
         if spool is not None:
@@ -130,8 +131,17 @@ class Metrics:
     def drift(self, feature: str, score: float, threshold: float) -> None:
         """A feature was compared with its reference."""
         label = self._names["feature"].seen(feature)
+        self._drifting.add(label)
         self._gauges["drift_score"].labels(label).set(score)
         self._gauges["drift_threshold"].labels(label).set(threshold)
+
+    def drift_only(self, features: Collection[str]) -> None:
+        """No other feature is judged by this process, now: an old score would keep an alert for ever."""
+        kept = {self._names["feature"].known(feature) for feature in features}
+        for label in self._drifting - kept:
+            for gauge in ("drift_score", "drift_threshold"):
+                self._gauges[gauge].remove(label)
+        self._drifting &= kept
 
     def alarm(self, alarm: str, *, active: bool) -> None:
         """An alarm fires, or does not."""

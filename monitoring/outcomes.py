@@ -128,7 +128,12 @@ def follow(records: Sequence[Record], events: Sequence[Event], distance: Distanc
 
 def was_answered(record: Record) -> bool:
     """Whether a person got an answer to it, if an empty one: only then does it matter what they did next."""
-    return record.outcome is not Outcome.ERROR and record.query_id is not None and record.arm != SHADOW
+    return record.outcome is not Outcome.ERROR and record.query_id is not None and was_shown(record)
+
+
+def was_shown(record: Record) -> bool:
+    """Whether a person got this answer: a shadow hears the same clip once more, and nobody sees what it makes of it."""
+    return record.arm != SHADOW
 
 
 def was_spoken(record: Record) -> bool:

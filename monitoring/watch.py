@@ -321,16 +321,14 @@ class Watch:
         self._accepted = {entry.number for entry in accepted}
 
     def _look_for_drift(self, now: datetime) -> None:
-        if not self._leads:
-            return
-        calm = not any(alarm.firing for alarm in self._judge.alarms.values())
-        self._entries.extend(
-            self._drift.freeze_first(self.rules.reference, self._judge.hours, now, calm=calm)
-        )
-        for entry, report in self._drift.judge(self._judge.minutes, now):
-            self._entries.append(entry)
-            for one in report.features:
-                self._metrics.drift(one.feature.name, one.score, one.threshold)
+        if self._leads:
+            calm = not any(alarm.firing for alarm in self._judge.alarms.values())
+            self._entries.extend(self._drift.freeze_first(self._judge.hours, now, calm=calm))
+            self._entries.extend(self._drift.judge(self._judge.minutes, now))
+        scores = self._drift.scores if self._leads else {}
+        for name, (score, threshold) in scores.items():
+            self._metrics.drift(name, score, threshold)
+        self._metrics.drift_only(scores)
 
     def _decide(self, now: datetime) -> None:
         if self._leads or self._alone:

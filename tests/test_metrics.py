@@ -251,6 +251,20 @@ def test_the_server_sets_its_own(metrics: Metrics, registry: CollectorRegistry) 
     assert value(registry, "alarm_active", alarm="latency") == 0
 
 
+def test_a_score_that_is_nobodys_any_more_is_gone(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """A feature that is not judged any more would else keep an alert for ever; one that comes back is shown again."""
+    metrics.drift("level_dbfs", 0.3, 0.2)
+    metrics.drift("snr_db", 0.1, 0.2)
+    metrics.drift_only(["snr_db", "not judged yet"])
+    for name in ("drift_score", "drift_threshold"):
+        assert value(registry, name, feature="level_dbfs") is None
+        assert value(registry, name, feature="snr_db") is not None
+    metrics.drift_only([])
+    assert value(registry, "drift_score", feature="snr_db") is None
+    metrics.drift("level_dbfs", 0.4, 0.2)
+    assert value(registry, "drift_score", feature="level_dbfs") == 0.4
+
+
 def test_the_store_is_asked_when_the_metrics_are(registry: CollectorRegistry) -> None:
     """Lost events and lag are the store's numbers at that moment."""
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 from drift_records import MONDAY, heard, narrow_microphone, records
 
 from monitoring.drift.change import Change
-from monitoring.drift.judge import DriftReport, judge
+from monitoring.drift.judge import judge
 from monitoring.drift.profile import Profile
-from monitoring.drift.verdict import Kind, verdict
+from monitoring.drift.report import DriftReport
+from monitoring.drift.verdict import INPUTS, Kind, verdict
 from monitoring.features import Stage
 
 NEXT_WEEK = MONDAY + timedelta(days=7)
@@ -44,6 +45,19 @@ def test_data_drift() -> None:
     assert said.stages == (Stage.INPUT, Stage.SPEECH)
     assert said.words.startswith("Data drift: inputs moved: input: level_dbfs (-2")
     assert "; speech: " in said.words
+
+
+def test_what_was_not_judged_is_not_called_unchanged() -> None:
+    """A report of some stages alone, or of features that the window has too few of, says so of the others."""
+    for inputs, said in (
+        (True, "too little is known of what becomes of them"),
+        (False, "too little is known of the clips themselves"),
+    ):
+        both = judge(WEEK, records(600, 8, clips=heard(narrow_microphone), since=NEXT_WEEK, no_results=0.3))
+        one_side = tuple(one for one in both.features if (one.feature.stage in INPUTS) == inputs)
+        told = verdict(replace(both, features=one_side))
+        assert told.kind is Kind.UNCLEAR
+        assert said in told.words
 
 
 def test_concept_drift() -> None:

@@ -13,10 +13,11 @@ from monitoring.alarms import rules
 from monitoring.alarms.states import Alarm, Phase
 from monitoring.drift.judge import judge
 from monitoring.drift.profile import Profile
-from monitoring.features import FEATURES
+from monitoring.drift.report import amount
+from monitoring.features import BY_NAME, FEATURES
 from monitoring.record import Record
 from monitoring.storage.journal import Entry, Kind
-from monitoring.views.journal import alarms_view, amount, drift_view, says
+from monitoring.views.journal import alarms_view, drift_view, says
 
 AT = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -147,7 +148,7 @@ def test_a_small_change_is_said_to_be_small() -> None:
 
 def test_amounts_for_people() -> None:
     """Shares in per cent, the rest with its unit."""
-    assert amount("null_rate", 0.0312) == "3.12 %"
-    assert amount("speech_ratio", 0.66) == "66 %"
-    assert amount("words_per_s", 3.0) == "3 a second"
-    assert amount("perplexity", 144.0) == "144"
+    assert amount(BY_NAME["null_rate"], 0.0312) == "3.12 %"
+    assert amount(BY_NAME["speech_ratio"], 0.66) == "66 %"
+    assert amount(BY_NAME["words_per_s"], 3.0) == "3 a second"
+    assert amount(BY_NAME["perplexity"], 144.0) == "144"

@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 
 from asr.commands.command import DONE, Command
 from monitoring.aftermath import Aftermath
-from monitoring.commands.freeze import DEFAULT_NAME
 from monitoring.commands.times import moment_of
 from monitoring.commands.where import add_store, open_store
 from monitoring.drift.change import Change, Changes
-from monitoring.drift.judge import DriftLimits, DriftReport, judge
-from monitoring.drift.profile import Profile
-from monitoring.drift.verdict import Verdict, amount, verdict
+from monitoring.drift.judge import judge
+from monitoring.drift.profile import DEFAULT, Profile
+from monitoring.drift.report import DriftLimits, DriftReport, amount
+from monitoring.drift.verdict import Verdict, verdict
 from monitoring.drift.windows import Size, last
 from monitoring.errors import MissingPackageError, ProfileError, WindowError
+from monitoring.outcomes import was_shown
 from monitoring.record import Record
 from monitoring.store import EventStore
 
@@ -26,7 +27,7 @@ from monitoring.store import EventStore
 def add_arguments(parser: ArgumentParser) -> None:
     """Its options."""
     add_store(parser)
-    parser.add_argument("--name", default=DEFAULT_NAME, help="of the reference (default %(default)s)")
+    parser.add_argument("--name", default=DEFAULT, help="of the reference (default %(default)s)")
     parser.add_argument(
         "--window",
         default="1000",
@@ -45,7 +46,7 @@ def run(args: Namespace) -> int:
     with open_store(args) as store:
         profile = _reference(store, args.name)
         watch = _Watch()
-        records = watch.through(store.records(profile.until, until))
+        records = watch.through(filter(was_shown, store.records(profile.until, until)))
         windows = [window for window in last(records, size, until, limits.of) if window]
         watch.follow(store.followed(profile.until, until))
     if not windows:

@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from asr.commands.command import DONE, Command
 from monitoring.commands.times import moment_of
 from monitoring.commands.where import add_store, open_store
-from monitoring.drift.profile import Profile
+from monitoring.drift.profile import DEFAULT, Profile
 from monitoring.features import FEATURES
-
-DEFAULT_NAME = "default"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -24,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="first moment: a date, a date and time, or how long ago (default %(default)s: every hour and kind of day)",
     )
     parser.add_argument("--until", metavar="TIME", help="first moment not in it (default: now)")
-    parser.add_argument("--name", default=DEFAULT_NAME, help="(default %(default)s)")
+    parser.add_argument("--name", default=DEFAULT, help="(default %(default)s)")
 
 
 def run(args: Namespace) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 from monitoring.aftermath import Aftermath
 from monitoring.errors import MissingPackageError
 from monitoring.features import BY_NAME, Stage
-from monitoring.outcomes import Again
+from monitoring.outcomes import Again, was_shown
 from monitoring.record import Record
 
 ADWIN_DELTA = 0.002  # river's own
@@ -73,7 +73,9 @@ class Changes:
         self._streams = {name: _Stream(name) for name in STREAMS}
 
     def record(self, record: Record) -> list[Change]:
-        """What a request that ended changes."""
+        """What a request that ended changes: nothing, where nobody saw the answer."""
+        if not was_shown(record):
+            return []
         null, no_results = BY_NAME["null_rate"].of(record), BY_NAME["no_results_rate"].of(record)
         return [*self._see("null", null, record), *self._see("no_results", no_results, record)]
 

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,140 +31,12 @@ from monitoring.drift.null_distribution import (
     ks_threshold,
 )
 from monitoring.drift.profile import Profile
+from monitoring.drift.report import DriftLimits, DriftReport, FeatureDrift, Histogram
 from monitoring.drift.sample import Sample, gather
 from monitoring.features import FEATURES, Feature, Stage
 from monitoring.record import Record
 
 LEAST = 20  # sittings of a window with a value: fewer are not judged
-
-
-@dataclass(frozen=True, slots=True)
-class DriftLimits:
-    """``rate``: of windows without drift in which any feature is significant. ``distance`` and ``h``: the least
-    effect of a measured and of a yes-or-no feature (0.07 is a null rate of 3 % that becomes 4.3 %). ``needed`` of the
-    last ``of`` windows make a drift persistent. ``stages`` are judged together, others not at all."""
-
-    rate: float = 0.05
-    distance: float = 0.04
-    h: float = 0.07
-    needed: int = 2
-    of: int = 3
-    stages: tuple[Stage, ...] = tuple(Stage)
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Shares per bin; ``edges`` are the bounds between bins, the outermost bins are open."""
-
-    edges: tuple[float, ...]
-    reference: tuple[float, ...]
-    current: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureDrift:
-    """One feature in one window.
-
-    ``score`` is the Kolmogorov-Smirnov distance (of a yes-or-no feature: the difference of the rates), ``threshold``
-    what it must reach to have drifted. ``effect`` is the same distance, or Cohen's h, and its ``floor``. ``p_adjusted``
-    is Benjamini-Hochberg's. ``n`` and ``m`` are sittings of the window and, effectively, of the reference. ``before``
-    and ``now`` are medians, or rates.
-    """
-
-    feature: Feature
-    n: int
-    m: int
-    score: float
-    threshold: float
-    p: float
-    p_adjusted: float
-    effect: float
-    floor: float
-    psi: float
-    psi_threshold: float
-    js: float
-    js_threshold: float
-    before: float
-    now: float
-    histogram: Histogram
-    significant: bool = False
-    drifted: bool = False
-    persistent: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        numbers = (
-            "score", "threshold", "p", "p_adjusted", "effect", "floor", "psi", "psi_threshold", "js", "js_threshold",
-            "before", "now",
-        )  # fmt: skip
-        return {
-            "feature": self.feature.name,
-            "stage": self.feature.stage.value,
-            "unit": self.feature.unit,
-            "binary": self.feature.binary,
-            "n": self.n,
-            "m": self.m,
-            **{name: float(f"{getattr(self, name):.6g}") for name in numbers},
-            "significant": self.significant,
-            "drifted": self.drifted,
-            "persistent": self.persistent,
-            "histogram": {
-                "edges": list(self.histogram.edges),
-                "reference": [round(share, 6) for share in self.histogram.reference],
-                "current": [round(share, 6) for share in self.histogram.current],
-            },
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class DriftReport:
-    """One window against one reference. ``features`` are those that could be judged, in the order of the pipeline;
-    ``not_judged`` the others, with the reason."""
-
-    profile: str
-    digest: str
-    since: datetime | None
-    until: datetime | None
-    records: int
-    sittings: int
-    models_before: tuple[str, ...]
-    models: tuple[str, ...]
-    rate: float
-    features: tuple[FeatureDrift, ...]
-    not_judged: tuple[tuple[str, str], ...]
-
-    @property
-    def drifted(self) -> tuple[str, ...]:
-        """Names of the features that drifted in this window: what ``judge`` takes as ``before`` for the next."""
-        return tuple(one.feature.name for one in self.features if one.drifted)
-
-    @property
-    def persistent(self) -> tuple[str, ...]:
-        """Names of those that did so in several of the last windows: worth an alarm."""
-        return tuple(one.feature.name for one in self.features if one.persistent)
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Stages with a feature that drifted, in the order of the pipeline."""
-        return tuple(dict.fromkeys(one.feature.stage for one in self.features if one.drifted))
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON, the journal and the dashboard."""
-        return {
-            "profile": self.profile,
-            "digest": self.digest,
-            "since": None if self.since is None else self.since.isoformat(),
-            "until": None if self.until is None else self.until.isoformat(),
-            "records": self.records,
-            "sittings": self.sittings,
-            "models_before": list(self.models_before),
-            "models": list(self.models),
-            "rate": self.rate,
-            "drifted": list(self.drifted),
-            "persistent": list(self.persistent),
-            "features": {one.feature.name: one.as_dict() for one in self.features},
-            "not_judged": dict(self.not_judged),
-        }
 
 
 def judge(
@@ -190,21 +60,56 @@ def judge_sample(
 ) -> DriftReport:
     """The same, of records that were gathered before."""
     limits = limits or DriftLimits()
-    judged: list[FeatureDrift] = []
-    not_judged: list[tuple[str, str]] = []
+    return decide(measure(profile, sample, limits), before, limits.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A window against its reference, feature by feature, before it is decided what of it counts."""
+
+    profile: Profile
+    sample: Sample
+    limits: DriftLimits
+    features: tuple[FeatureDrift, ...]
+    not_judged: tuple[tuple[Feature, str], ...]
+
+
+def measure(profile: Profile, sample: Sample, limits: DriftLimits) -> Measured:
+    """Distances and p values of all stages: most of the work, once a window however many rules it is judged by."""
+    measured: list[FeatureDrift] = []
+    not_judged: list[tuple[Feature, str]] = []
     for place, feature in enumerate(FEATURES):
-        if feature.stage not in limits.stages:
-            continue
         values, slots = sample.column(place)
         bins = profile.features.get(feature.name)
         if bins is None:
-            not_judged.append((feature.name, "the reference has too little of it"))
+            not_judged.append((feature, "the reference has too little of it"))
         elif len(values) < LEAST:
-            not_judged.append((feature.name, f"{len(values)} sittings have it; {LEAST} are needed"))
+            not_judged.append((feature, f"{len(values)} sittings have it; {LEAST} are needed"))
         else:
-            judged.append(_measure(feature, bins, values, slots, limits))
+            measured.append(_measure(feature, bins, values, slots, limits))
+    return Measured(profile, sample, limits, tuple(measured), tuple(not_judged))
+
+
+def decide(
+    measured: Measured, before: Sequence[Collection[str]] = (), stages: Collection[Stage] = tuple(Stage)
+) -> DriftReport:
+    """What drifted of some stages, which are judged together. ``before``: as in `judge`."""
+    limits, profile, sample = measured.limits, measured.profile, measured.sample
+    judged = [one for one in measured.features if one.feature.stage in stages]
     last = before[max(0, len(before) - limits.of + 1) :]
-    return _report(profile, sample, limits, _decide(judged, profile, last, limits), tuple(not_judged))
+    return DriftReport(
+        profile.name,
+        profile.digest,
+        sample.since,
+        sample.until,
+        sample.records,
+        sample.sittings,
+        profile.models,
+        sample.models,
+        limits.rate,
+        _decide(judged, profile, last, limits),
+        tuple((feature.name, why) for feature, why in measured.not_judged if feature.stage in stages),
+    )
 
 
 def _measure(
@@ -291,25 +196,3 @@ def _median(there: Expected, edges: tuple[float, ...]) -> float:
     """Of the reference, by the lower edge of the fine bin it is in: right within a hundredth of all values."""
     at = int(np.searchsorted(np.cumsum(there.shares), 0.5 - 1e-12))
     return edges[min(max(0, at - 1), len(edges) - 1)]
-
-
-def _report(
-    profile: Profile,
-    sample: Sample,
-    limits: DriftLimits,
-    features: tuple[FeatureDrift, ...],
-    not_judged: tuple[tuple[str, str], ...],
-) -> DriftReport:
-    return DriftReport(
-        profile.name,
-        profile.digest,
-        sample.since,
-        sample.until,
-        sample.records,
-        sample.sittings,
-        profile.models,
-        sample.models,
-        limits.rate,
-        features,
-        not_judged,
-    )

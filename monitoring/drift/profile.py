@@ -22,6 +22,7 @@ from monitoring.features import FEATURES
 from monitoring.moments import microseconds, moment
 from monitoring.record import Record
 
+DEFAULT = "default"  # the name of the reference that is meant where none is named
 FORM = 1  # of the JSON
 LEAST = 100  # sittings with a value, or a feature cannot be a reference
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.features import FEATURES
+from monitoring.outcomes import was_shown
 from monitoring.record import Record
 
 LIMIT = 100_000  # sittings kept: 13 MB. Of more, an even share, drawn by the digest of their names
@@ -53,13 +54,13 @@ class Sample:
 
 
 def gather(records: Iterable[Record], limit: int = LIMIT) -> Sample:
-    """One pass over records, oldest first, in memory bounded by ``limit`` sittings."""
+    """One pass over records that people got, oldest first, in memory bounded by ``limit`` sittings."""
     rows: dict[tuple[str | None, str], list[float]] = {}
     slots: dict[tuple[str | None, str], int] = {}
     models: set[str] = set()
     since = until = None
     count, bar = 0, _PLACES
-    for record in records:
+    for record in filter(was_shown, records):
         count += 1
         since, until = since or record.at, record.at
         models.add(record.model)

@@ -1,5 +1,7 @@
 """What moved, in a sentence or two: the inputs (data drift), what becomes of them (concept drift), both, or neither.
 
+Not judged is not unchanged: of what is said of one side, the other must have been judged too.
+
 Inputs are the stages before anything is understood: what was recorded, and where speech was found in it. Outcomes are
 what was understood and found, and what people did. If outcomes move while inputs do not, the same sound has come to
 mean something else: another model, another catalogue, other wishes. Where both move, the inputs are the first suspect.
@@ -14,8 +16,8 @@ from itertools import groupby
 from typing import Any
 
 from monitoring.drift.change import Change
-from monitoring.drift.judge import DriftReport, FeatureDrift
-from monitoring.features import Feature, Stage
+from monitoring.drift.report import DriftReport, FeatureDrift, amount
+from monitoring.features import Stage
 
 INPUTS = (Stage.INPUT, Stage.SPEECH)
 SAID = ("duration_s",)  # inputs that depend on what is said, not only on how it sounds
@@ -28,6 +30,7 @@ class Kind(StrEnum):
     DATA = "data"
     CONCEPT = "concept"
     BOTH = "both"
+    UNCLEAR = "unclear"  # something moved, and the other side could not be judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def verdict(report: DriftReport, changes: Sequence[Change] = ()) -> Verdict:
     )
     inputs = [one for one in moved if one[0] in INPUTS]
     outcomes = [one for one in moved if one[0] not in INPUTS]
+    judged = {one.feature.stage in INPUTS for one in report.features}  # which sides
     if outcomes and inputs and all(one[1] in SAID for one in inputs):
         kind = Kind.CONCEPT
         words = (
@@ -72,9 +76,15 @@ def verdict(report: DriftReport, changes: Sequence[Change] = ()) -> Verdict:
             f"Inputs moved: {_list(inputs)}; and so did what becomes of them: {_list(outcomes)}. "
             f"Look first at what comes first: {inputs[0][1]}."
         )
+    elif inputs and False not in judged:
+        kind = Kind.UNCLEAR
+        words = f"Inputs moved: {_list(inputs)}; too little is known of what becomes of them."
     elif inputs:
         kind = Kind.DATA
         words = f"Data drift: inputs moved: {_list(inputs)}; what becomes of them did not, so far."
+    elif outcomes and True not in judged:
+        kind = Kind.UNCLEAR
+        words = f"What becomes of clips has moved: {_list(outcomes)}; too little is known of the clips themselves."
     elif outcomes:
         kind = Kind.CONCEPT
         words = (
@@ -122,10 +132,3 @@ def _feature(one: FeatureDrift) -> str:
 
 def _change(change: Change) -> str:
     return f"{change.stream} ({change.before:.1%} -> {change.after:.1%})"
-
-
-def amount(feature: Feature, value: float) -> str:
-    """A value of a feature, for people."""
-    if feature.binary:
-        return f"{value:.1%}"
-    return f"{value:.3g} {feature.unit}".rstrip()

@@ -16,6 +16,7 @@ from itertools import accumulate
 from monitoring.counts.intervals import Z, wilson
 from monitoring.counts.rollup import EDGES, Rollup, RollupKey, total
 from monitoring.label_values import LabelValues
+from monitoring.outcomes import SHADOW, was_shown
 from monitoring.record import Outcome, Record, Transport
 
 HOUR = timedelta(hours=1)
@@ -110,11 +111,11 @@ def gather(
     since: datetime,
     until: datetime,
 ) -> Pair:
-    """Sums of ``[since, until)`` and of what is before it. Of rollups only what people did is taken."""
+    """Sums of ``[since, until)`` and of what is before it, of answers that people got. Of rollups only their acts."""
     pair = Pair(Stretch(since, until), Stretch(since - (until - since), since))
     models, kinds = LabelValues(20), LabelValues(30)
     values: dict[str, LabelValues] = {}
-    for record in records:
+    for record in filter(was_shown, records):
         stretch = pair.now if record.at >= since else pair.before
         known = models.known if record.outcome is Outcome.ERROR else models.seen
         hour = (record.at - stretch.since) // HOUR
@@ -130,6 +131,8 @@ def gather(
                 counts["spoken"] += 1
                 counts["null"] += record.outcome is Outcome.NULL
     for at, served, rollup in rollups:
+        if served.arm == SHADOW:
+            continue
         stretch = pair.now if at >= since else pair.before
         counts = stretch.models.setdefault(models.known(served.model), Rollup()).counts
         for name in ACTS:

@@ -16,7 +16,9 @@ from monitoring.alarms.rules import Rule, kind_of
 from monitoring.alarms.spell import span, when
 from monitoring.counts.rollup import Rollup, total
 from monitoring.drift.change import Change
-from monitoring.drift.judge import DriftLimits, DriftReport, judge
+from monitoring.drift.judge import judge
+from monitoring.drift.profile import DEFAULT
+from monitoring.drift.report import DriftReport
 from monitoring.drift.verdict import INPUTS, Verdict, verdict
 from monitoring.drift.verdict import Kind as Drift
 from monitoring.errors import ProfileError
@@ -26,7 +28,6 @@ from monitoring.storage.journal import Entry, Kind
 from monitoring.store import EventStore
 from monitoring.views.moved import Moved, Slots, moved
 
-REFERENCE = "default"
 BEFORE = timedelta(hours=6)  # what is looked at before an alarm, or three of its windows
 AFTER = timedelta(hours=1)
 RECORDS = 20_000  # of the alarm's own time, for the verdict
@@ -170,12 +171,12 @@ def _change(one: Moved) -> Change:
 
 def _report(store: EventStore, since: datetime, until: datetime) -> DriftReport | None:
     try:
-        profile = store.profile(REFERENCE)
+        profile = store.profile(DEFAULT)
     except ProfileError:  # frozen by another version: what moved still says something
         return None
     if profile is None:
         return None
-    report = judge(profile, store.records(since, until, RECORDS), limits=DriftLimits())
+    report = judge(profile, store.records(since, until, RECORDS))
     return report if report.features else None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from monitoring.alarms.rules import Rule, Rules, kind_of
 from monitoring.alarms.states import Alarm
+from monitoring.drift.report import amount
 from monitoring.features import BY_NAME, FEATURES
 from monitoring.storage.journal import Entry, Kind
 
@@ -80,7 +81,8 @@ def drift_view(entries: Iterable[Entry]) -> dict[str, Any]:
 
 def says(told: Mapping[str, Any]) -> str:
     """The verdict on one feature of a ``DriftReport.as_dict()``, in words."""
-    before, now = amount(told["feature"], told["before"]), amount(told["feature"], told["now"])
+    feature = BY_NAME[told["feature"]]
+    before, now = amount(feature, told["before"]), amount(feature, told["now"])
     moved = (
         f"{before} in the reference, {now} now"
         if before != now
@@ -93,14 +95,6 @@ def says(told: Mapping[str, Any]) -> str:
     if told["significant"]:
         return f"Differs measurably, by too little to matter: {moved}."
     return f"As in the reference: {now}." if before == now else f"Within chance: {moved}."
-
-
-def amount(name: str, value: float) -> str:
-    """A value of a feature for people."""
-    feature = BY_NAME[name]
-    if feature.binary or (not feature.unit and feature.edges[-1] < 1):
-        return f"{100 * value:.3g} %"
-    return f"{value:.3g} {'a second' if feature.unit == '1/s' else feature.unit}".rstrip()
 
 
 def _spells(entries: Iterable[Entry]) -> list[dict[str, Any]]:

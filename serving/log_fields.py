@@ -22,9 +22,10 @@ from monitoring.record import Outcome, Transport
 # What may be said. A new event or field is added here, where a reviewer sees it.
 EVENTS = frozenset(
     {
-        "alarm", "alarm_untold", "audit", "drain", "drift_without_changes", "erased", "key_created", "key_revoked", "model_loaded", "overload",
-        "purge_failed", "purged", "ready", "record_lost", "request", "rollout", "started", "starting", "stopped",
-        "stopping", "stream", "unhandled", "uncaught", "watch_failed", "watch_stuck", "worker_lost", "worker_started",
+        "alarm", "alarm_untold", "audit", "drain", "drift_without_changes", "erased", "key_created",
+        "key_revoked", "model_loaded", "overload", "purge_failed", "purged", "ready", "record_lost",
+        "request", "rollout", "started", "starting", "stopped", "stopping", "stream", "uncaught",
+        "unhandled", "watch_failed", "watch_stuck", "worker_lost", "worker_started",
         # uvicorn's, which hold no value
         "Application startup complete.", "Application shutdown complete.", "Application startup failed. Exiting.",
         "Application shutdown failed. Exiting.", "Waiting for application startup.",

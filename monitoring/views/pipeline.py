@@ -102,7 +102,6 @@ class View:
         }
 
 
-_RATE_STAGES = {"null_rate": Stage.TEXT, "no_results_rate": Stage.SEARCH, "out_of_catalog_rate": Stage.SEARCH}
 _PEOPLE = {"redo_rate": "Asked again", "typing_rate": "Typed instead", "click_rate": "Results opened"}
 
 QUANTITIES = (

@@ -86,7 +86,7 @@ class EventStore:
 
     def flush(self) -> None:
         """Return when all that was accepted before is durable. Raises ``StoreUnavailableError``."""
-        self._on_writer(lambda: None)
+        self._wait_for(lambda: None).result()
 
     def close(self) -> None:
         """Finish what was accepted, or count it as lost after ``close_s``; then take nothing more."""
@@ -262,7 +262,11 @@ class EventStore:
         return export(self._engine, folder, Window(since, until), with_text=with_text)
 
     def _on_writer(self, job: Callable[[], T]) -> T:
-        result: T = self._wait_for(job).result()
+        def prepared() -> T:
+            self._prepare()  # a store that was away at the start may have no tables yet
+            return job()
+
+        result: T = self._wait_for(prepared).result()
         return result
 
     def _wait_for(self, what: Any) -> Future[Any]:

@@ -19,6 +19,7 @@ import pytest
 
 from monitoring.errors import StoreUnavailableError
 from monitoring.record import Event, EventType, Outcome, Record, Transport
+from monitoring.storage.journal import Entry, Kind
 from monitoring.storage.writer import Limits
 from monitoring.store import EventStore
 
@@ -209,3 +210,17 @@ def test_a_writer_that_stands_still_bounds_the_backlog(tmp_path: Path) -> None:
         store.flush()
         assert [record.request_id for record in store.records()] == [str(number) for number in range(10)]
         assert (store.lost, store.waiting) == (15, 0)
+
+
+def test_a_job_is_the_first_to_reach_a_store_that_was_away(tmp_path: Path) -> None:
+    """Nothing was observed, so nothing has made its tables yet: the job that comes first does."""
+    folder = tmp_path / "away"
+    folder.touch()  # a file where the folder should be
+    with EventStore.open(f"sqlite:///{folder}/events.db") as store:
+        assert store.trouble is not None
+        folder.unlink()
+        entry = Entry(AT, "errors-page", Kind.FIRED, "said")
+        store.note([entry])
+        assert [(kept.alarm, kept.kind, kept.reason) for kept in store.journal()] == [
+            ("errors-page", Kind.FIRED, "said")
+        ]

@@ -355,10 +355,12 @@ class Watch:
     def _write(self, _now: datetime) -> None:
         if self._leads and self._entries:
             try:
-                self._candidate.leads()  # still: what is not known for sure is not written
+                self._leads = self._candidate.leads()  # still: what is not known for sure is not written
             except StoreUnavailableError:
                 self._stand_alone()
                 raise
+            if not self._leads:
+                self._step_back()
         if self._entries:
             self._store.note(tuple(self._entries))
             self._entries.clear()

@@ -320,6 +320,21 @@ def test_who_is_not_sure_to_lead_writes_no_states(scene: Scene, monkeypatch: pyt
         scene.store.note([Entry(now, "errors-page", Kind.CLEARED, "the next case begins anew")])
 
 
+def test_who_led_until_a_moment_ago_writes_no_states(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another took over within a tick: what was found in it is the other's to write, and to tell."""
+    watch, _ = scene.watch()
+    candidate = Doubtful()
+    monkeypatch.setattr(watch, "_candidate", candidate)
+    watch.tick(NOON)
+    assert watch.leads
+    watch._entries.append(Entry(NOON, "errors-page", Kind.FIRED, "found too late"))
+    candidate.says = False
+    watch._write(NOON)
+    assert not watch.leads
+    assert scene.store.journal(kinds=[Kind.FIRED]) == []
+    watch.close()
+
+
 def test_another_leader_has_the_last_word(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found alone is dropped where who led in between has said something since."""
     watch, _ = scene.watch()

@@ -184,7 +184,7 @@ class Follower:
             return follow_one(first, second, events, self._distance)
         except (
             Exception
-        ):  # whatever a text provokes: it must not cost the query, nor all that settle after it
+        ):  # whatever a text provokes: it must not cost the query, nor those that settle after it
             self._uncompared += 1
             return follow_one(first, second, events, None)
 

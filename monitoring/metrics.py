@@ -26,12 +26,11 @@ from asr.transcript import ClipStats
 from monitoring.label_values import OTHER, LabelValues
 from monitoring.metric_catalog import CATALOG, PREFIX, Kind, Metric
 from monitoring.outcomes import Again, Followed, was_spoken
-from monitoring.record import Event, EventType, Outcome, Record, Transport
+from monitoring.record import STAGES, Event, EventType, Outcome, Record, Transport
 
 QUERIES_REMEMBERED = 65_536  # for events to come: 5 minutes of 200 queries a second, about 10 MB
 MODELS, ROUTES, NAMES = 20, 40, 30  # values of a label: name@digest pairs, routes, anything else
 
-STAGES = ("queue", "decode", "vad", "level", "model", "beam", "search")
 ARMS = ("stable", "canary", "shadow")
 REDO_KINDS = ("explicit", "repeat", "rephrase")
 BAD_INPUT = frozenset({400, 413, 415, 422})  # statuses of a request whose clip is at fault

@@ -15,6 +15,9 @@ from types import MappingProxyType
 
 from asr.transcript import ClipStats, NullReason
 
+# Of a request, in the order of the pipeline: the keys of ``Record.stages_s``.
+STAGES = ("queue", "decode", "vad", "level", "model", "beam", "search")
+
 
 class Transport(StrEnum):
     """How a request came in."""

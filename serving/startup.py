@@ -14,6 +14,7 @@ from asr.pronounce import Pronounce, pronouncer
 from monitoring.keeping import Tidier
 from monitoring.metrics import Metrics
 from monitoring.record import Observer
+from monitoring.storage.database import FILE_NAME
 from monitoring.store import EventStore
 from serving import catalogs, decoder_catalogs, decoding, retention, watching
 from serving.engine import Engine
@@ -30,7 +31,6 @@ from serving.tidying import tidying
 from serving.turns import Turns
 
 WAITING_SEARCHES = 64  # of some milliseconds each
-STORE_FILE = "events.sqlite3"
 CATALOGS = "catalogs"
 
 
@@ -83,7 +83,7 @@ def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
     if folder is None:  # kept as long as the process
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voicesearch-")))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return f"sqlite:///{folder / STORE_FILE}"
+    return f"sqlite:///{folder / FILE_NAME}"
 
 
 def _decoder_catalog(settings: Settings) -> Path | None:

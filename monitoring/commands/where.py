@@ -11,10 +11,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from monitoring.errors import NoStoreError
-from monitoring.storage.database import parse_url
+from monitoring.storage.database import FILE_NAME, parse_url
 from monitoring.store import EventStore
-
-FILE = "events.sqlite3"
 
 
 def add_store(parser: ArgumentParser) -> None:
@@ -24,7 +22,10 @@ def add_store(parser: ArgumentParser) -> None:
         "--store", metavar="URL", help="event store: sqlite:////FILE or postgresql://HOST/NAME"
     )
     which.add_argument(
-        "--state", metavar="FOLDER", type=Path, help=f"folder that has it as {FILE} (default: that of serve)"
+        "--state",
+        metavar="FOLDER",
+        type=Path,
+        help=f"folder that has it as {FILE_NAME} (default: that of serve)",
     )
 
 
@@ -65,4 +66,4 @@ def _where(args: Namespace) -> tuple[str, str]:
 
 
 def _in(folder: Path) -> str:
-    return f"sqlite:///{folder.resolve() / FILE}"
+    return f"sqlite:///{folder.resolve() / FILE_NAME}"

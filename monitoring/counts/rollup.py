@@ -18,12 +18,11 @@ from typing import Any
 from monitoring.features import FEATURES
 from monitoring.moments import microseconds
 from monitoring.outcomes import Again, Followed, was_spoken
-from monitoring.record import Outcome, Record, Transport
+from monitoring.record import STAGES, Outcome, Record, Transport
 
 MINUTE_US = 60_000_000
 
 LATENCY = "latency_s"  # as a person feels it: of a stream, from the end of speech; of a request, all of it
-STAGES = ("queue", "decode", "vad", "level", "model", "beam", "search")
 _SECONDS = tuple(round(1e-3 * 10 ** (i / 10), 6) for i in range(42))  # 1 ms to 12.6 s, ten a decade
 EDGES: Mapping[str, tuple[float, ...]] = {
     **{feature.name: feature.edges for feature in FEATURES if not feature.binary},

@@ -19,11 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import ceil, exp, floor, log, sqrt
+from math import ceil, exp, floor, lgamma, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, gammaln
 
 from monitoring.drift.distances import Counts, Numbers, jensen_shannon, kolmogorov_smirnov, psi
 
@@ -86,6 +85,8 @@ def _ks_threshold(shape: tuple[int, ...], m: int, n: int, level: float) -> float
 def _binned_thresholds(shape: tuple[int, ...], m: int, n: int, level: float) -> tuple[float, float]:
     """In units of 1/m + 1/n."""
     if min(m, n) * min(shape) / sum(shape) >= WELL_FILLED and len(shape) > 1:
+        from scipy.special import chdtri  # not above: whoever opens a store imports this module
+
         bound = float(chdtri(len(shape) - 1, level))
         return bound, bound / (8 * log(2))
     rng, unit = np.random.default_rng(SEED), 1 / m + 1 / n
@@ -127,6 +128,8 @@ def _steps(pooled: Counts, m: int, n: int) -> list[tuple[int, Numbers]]:
 
     Binomial, for the chain is n successes of m + n, given that there are n.
     """
+    from scipy.special import gammaln  # as in `_binned_thresholds`
+
     share = n / (m + n)
     yes, no = log(share), log(1 - share)
     factorials = gammaln(np.arange(1.0, pooled.max() + 2))  # their logarithms, from 0! on
@@ -160,6 +163,6 @@ def _reached(
             return 1.0
         ways, first = ways[start - first : stop + 1 - first], start
     share = n / (m + n)
-    whole = gammaln(m + n + 1) - gammaln(n + 1) - gammaln(m + 1) + n * log(share) + m * log(1 - share)
+    whole = lgamma(m + n + 1) - lgamma(n + 1) - lgamma(m + 1) + n * log(share) + m * log(1 - share)
     inside = float(ways[n - first]) / exp(whole) if first <= n < first + len(ways) else 0.0
     return min(1.0, max(0.0, 1.0 - inside))

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.alarms.rules import Rules
-from monitoring.counts.rollup import LATENCY, STAGES, Rollup
+from monitoring.counts.rollup import LATENCY, Rollup
 from monitoring.errors import MissingPackageError
 from monitoring.features import FEATURES
+from monitoring.record import STAGES
 from monitoring.report.numbers import Pair, Stretch, by_hour, quantile
 from monitoring.report.sentences import contracts, headlines, rates, slices
 from monitoring.storage.journal import Entry, Kind

@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 
 from monitoring.errors import MissingPackageError, StoreUnavailableError, StoreUrlError
 
+FILE_NAME = "events.sqlite3"  # in a state folder
 BUSY_TIMEOUT_MS = 5_000  # for another process that writes, or that checkpoints
 CONNECT_TIMEOUT_S = 3
 UNANSWERED_MS = 10_000  # then the kernel gives a connection up

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring.alarms.spell import percent
-from monitoring.counts.rollup import EDGES, LATENCY, RATES, STAGES, Rollup, quantile
+from monitoring.counts.rollup import EDGES, LATENCY, RATES, Rollup, quantile
 from monitoring.features import BY_NAME, Stage
+from monitoring.record import STAGES
 
 LEAST_Z = (
     5.0  # of the best of some hundred places, in some thirty series: one in a thousand stretches has one

@@ -15,10 +15,11 @@ from itertools import pairwise
 from typing import Any
 
 from monitoring.counts.intervals import wilson
-from monitoring.counts.rollup import EDGES, LATENCY, RATES, STAGES, Rollup, RollupKey, total
+from monitoring.counts.rollup import EDGES, LATENCY, RATES, Rollup, RollupKey, total
 from monitoring.counts.stretch import Stretch
 from monitoring.features import FEATURES
 from monitoring.outcomes import SHADOW
+from monitoring.record import STAGES
 
 Row = tuple[datetime, RollupKey, Rollup]
 Served = dict[tuple[str, bool], dict[datetime, Rollup]]  # by model, and whether as a shadow

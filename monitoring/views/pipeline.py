@@ -19,8 +19,9 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from monitoring.counts.rollup import LATENCY, RATES, STAGES, Rollup, RollupKey, total
+from monitoring.counts.rollup import LATENCY, RATES, Rollup, RollupKey, total
 from monitoring.features import FEATURES, Stage
+from monitoring.record import STAGES
 
 MOVED = 4.0
 LEAST = 20  # values of a step, before it is judged
